@@ -1,0 +1,73 @@
+# Every target does its own set-up in .venv; `make help` lists them.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types imports schemas schemas-check alembic-check bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the virtual environment in .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "exportgate needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1); run: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up .venv (once, and again when requirements.lock changes)"
+	@rm -f $@
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## run the main job end to end on embedded servers; ARGS="--json" for a program
+	@$(BIN)/exportgate demo $(ARGS)
+
+test: $(READY) ## run the tests; ARGS="tests/test_x.py -k name" to choose
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports schemas-check alembic-check ## everything that must pass: format, lint, types, imports, schemas, migrations, tests
+	@$(BIN)/ruff format --quiet --check . || { echo "not formatted; run: make format" >&2; exit 1; }
+	@$(MAKE) --no-print-directory test
+
+format: $(READY) ## rewrite the code in the one format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only --quiet .
+
+lint: $(READY) ## ruff
+	@$(BIN)/ruff check .
+
+types: $(READY) ## mypy
+	@$(BIN)/mypy
+
+imports: $(READY) ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+schemas: $(READY) ## write schemas/json and schemas/asyncapi.yaml from the models
+	@$(BIN)/python -m schemas.export
+
+schemas-check: $(READY) ## fail when the written schemas are stale or break the published version
+	@$(BIN)/python -m schemas.export --check
+
+alembic-check: $(READY) ## fail when the tables and the migrations differ
+	@$(BIN)/exportgate db check --embedded
+
+bench: $(READY) ## measure beside a baseline; writes build/bench.json
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: ## resolve the dependencies anew and write requirements.lock
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet uv
+	@env -u UV_FIND_LINKS -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL .venv-lock/bin/uv pip compile --quiet --no-config \
+	  --universal --python-version 3.11 --all-extras --generate-hashes --only-binary :all: --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --upgrade --custom-compile-command "make lock" \
+	  pyproject.toml --output-file requirements.lock
+	@rm -rf .venv-lock
+
+clean: ## remove what was made here, .venv included
+	rm -rf .venv .venv-lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

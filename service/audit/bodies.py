@@ -1,0 +1,172 @@
+"""Bodies of journal entries: what happened, in words that carry no personal data. They are published as they stand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from service.audit.canonical import identity, instant
+from service.decide.decision import ItemVerdict, Outcome, Reason, Verdict
+from service.decide.evaluate import ENGINE
+from service.decide.policy import Policy
+
+Body = dict[str, object]
+_OUTCOMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the record lay in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def body(self) -> Body:
+        """As it stands in a body."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What made us decide: an event (`<source> <id>`), a quarantined record, a policy, a review."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a decision's body says besides the verdict. `origin` and `raw_sha256` are None when no record caused it."""
+
+    decision_id: UUID
+    account_id: str
+    subject_id: str
+    epoch: int
+    revision: int
+    cause: Cause
+    origin: Origin | None
+    raw_sha256: bytes | None
+    supersedes: UUID | None
+    decided_at: datetime
+
+
+def header_of(
+    *,
+    account_id: str,
+    subject_id: str,
+    epoch: int,
+    revision: int,
+    cause: Cause,
+    origin: Origin | None,
+    raw_sha256: bytes | None,
+    supersedes: UUID | None,
+    decided_at: datetime,
+) -> Header:
+    """A header with its id: the same cause and subject give the same one, so that publishing twice can be seen through."""
+    return Header(
+        decision_id=identity("decision", epoch, cause.kind, cause.id, account_id, subject_id),
+        account_id=account_id,
+        subject_id=subject_id,
+        epoch=epoch,
+        revision=revision,
+        cause=cause,
+        origin=origin,
+        raw_sha256=raw_sha256,
+        supersedes=supersedes,
+        decided_at=decided_at,
+    )
+
+
+def split_subject(account_id: str, subject_id: str) -> tuple[str, str]:
+    """(kind, id) as published: `user:u1` is user u1, `account` is the account itself."""
+    kind, _, own = subject_id.partition(":")
+    return kind, own or account_id
+
+
+def decision_body(header: Header, verdict: Verdict, policy: Policy, facts_sha256: bytes) -> Body:
+    """The body of a decision, entirely given by its header, its verdict and the policy's words."""
+    return {
+        **_subject_body(header),
+        "outcome": _OUTCOMES[verdict.outcome],
+        "access": verdict.access.value,
+        "items": [_item(item) for item in verdict.items],
+        "reasons": [_reason(reason, verdict, policy) for reason in verdict.reasons],
+        "conditions": [{"kind": limit.kind, "places": limit.places} for limit in verdict.limits],
+        "authority": None
+        if verdict.authority is None
+        else {"kind": verdict.authority.kind, "number": verdict.authority.number},
+        "hold_kinds": verdict.hold_kinds,
+        "next_actor": verdict.next_actor,
+        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        "lists": [],
+        "valid_until": None if verdict.valid_until is None else instant(verdict.valid_until),
+        "facts_sha256": facts_sha256.hex(),
+    }
+
+
+def ended_body(header: Header) -> Body:
+    """The body of an end: the subject is no more, and no approval of it stands."""
+    return {**_subject_body(header), "access": "none"}
+
+
+def _subject_body(header: Header) -> Body:
+    kind, own_id = split_subject(header.account_id, header.subject_id)
+    return {
+        "decision_id": str(header.decision_id),
+        "account_id": header.account_id,
+        "subject_kind": kind,
+        "subject_id": own_id,
+        "epoch": header.epoch,
+        "revision": header.revision,
+        "cause": {"kind": header.cause.kind, "id": header.cause.id},
+        "engine": ENGINE,
+        "decided_at": instant(header.decided_at),
+        "supersedes": None if header.supersedes is None else str(header.supersedes),
+        "origin": None if header.origin is None else header.origin.body(),
+        "raw_sha256": None if header.raw_sha256 is None else header.raw_sha256.hex(),
+    }
+
+
+def read_header(body: Mapping[str, Any]) -> Header:
+    """The header that a stored body gives, to make the body again from; its id is made again too."""
+    kind, own_id = body["subject_kind"], body["subject_id"]
+    origin = body["origin"]
+    return header_of(
+        account_id=body["account_id"],
+        subject_id=kind if kind == "account" else f"{kind}:{own_id}",
+        epoch=body["epoch"],
+        revision=body["revision"],
+        cause=Cause(body["cause"]["kind"], body["cause"]["id"]),
+        origin=None if origin is None else Origin(origin["topic"], origin["partition"], origin["offset"]),
+        raw_sha256=None if body["raw_sha256"] is None else bytes.fromhex(body["raw_sha256"]),
+        supersedes=None if body["supersedes"] is None else UUID(body["supersedes"]),
+        decided_at=datetime.fromisoformat(body["decided_at"]),
+    )
+
+
+def _item(item: ItemVerdict) -> Body:
+    return {
+        "model": item.model,
+        "delivery": item.delivery,
+        "outcome": _OUTCOMES[item.outcome],
+        "reasons": item.rules,
+    }
+
+
+def _reason(reason: Reason, verdict: Verdict, policy: Policy) -> Body:
+    rule = policy.rule(reason.rule)
+    return {
+        "rule": rule.name,
+        "title": rule.title,
+        "citation": rule.citation.text,
+        "result": reason.result.value,
+        "outcome": _OUTCOMES[reason.outcome],
+        "hold_kind": reason.hold_kind,
+        "message": rule.message or None,
+        "customer_message": rule.customer_message or None,
+        "missing": reason.missing,
+        "clears": rule.clears,
+        "items": [f"{verdict.items[index].model}/{verdict.items[index].delivery}" for index in reason.items],
+    }

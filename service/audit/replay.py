@@ -1,0 +1,224 @@
+"""Replay: make every stored decision again from what was stored, compare bytes, and walk the chains."""
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from service.audit.bodies import decision_body, ended_body, read_header
+from service.audit.canonical import canonical, digest
+from service.audit.facts import decode_facts
+from service.audit.journal import FORMAT, leaf_of, link_of
+from service.decide.evaluate import ENGINE, evaluate
+from service.decide.policy import Policy
+from service.ledger.engine import Tx
+from service.ledger.history import (
+    DecisionRow,
+    JournalRow,
+    decisions_at,
+    read_evidence,
+    read_lane,
+    mismatched_rows,
+    walk_evidence,
+)
+from service.ledger.lanes import GENESIS, Head
+from service.ledger.policies import Activation, list_activations, resolved_policy
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it must be. `where` is `lane/seq` or names a row."""
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Replayed:
+    """What a replay has looked at."""
+
+    entries: int = 0
+    decisions: int = 0
+    evidence: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Replay:
+    """A replay of one ledger. `since`: decisions made before are not made again, but chains are walked whole."""
+
+    tx: Tx
+    load_policy: Callable[[bytes], Policy]
+    since: datetime | None
+    progress: Replayed = field(default_factory=Replayed)
+    _policies: dict[bytes, Policy] = field(default_factory=dict)
+    _activations: Sequence[Activation] = ()
+
+    async def differences(self, heads: Mapping[int, Head]) -> AsyncIterator[Difference]:
+        """Everything that differs, as it is found. `heads` are the lanes' heads, read in the same snapshot.
+
+        Nothing found means: every body follows byte for byte from its stored facts and policy; the policy was the one in force
+        when it was made; every row of `decision` says what its body says; the chains are whole; evidence has its hashes.
+        """
+        self._activations = await list_activations(self.tx)
+        for lane in sorted(heads):
+            async for difference in self._lane(heads[lane]):
+                yield difference
+        async for difference in self._evidence():
+            yield difference
+        for stray in await stray_rows(self.tx):
+            yield stray
+
+    async def _lane(self, head: Head) -> AsyncIterator[Difference]:
+        link, seq = GENESIS, 0
+        while rows := await read_lane(self.tx, head.lane, after_seq=seq, limit=CHUNK):
+            for row in rows:
+                for what in _chain_faults(row, link, seq + 1):
+                    yield Difference(f"{row.lane}/{row.seq}", what)
+                link, seq = row.link, row.seq
+                self.progress.entries += 1
+            async for difference in self._decisions(rows):
+                yield difference
+        if seq != head.next_seq - 1 or link != head.link:
+            yield Difference(
+                f"{head.lane}/{seq}", f"the lane must end at entry {head.next_seq - 1} with the head's link"
+            )
+
+    async def _decisions(self, rows: Sequence[JournalRow]) -> AsyncIterator[Difference]:
+        stored = await decisions_at(self.tx, [(row.lane, row.seq) for row in rows])
+        bodies = {(row.lane, row.seq): _read_body(row.body) for row in rows}
+        facts = await read_evidence(self.tx, [_hash(body, "facts_sha256") for body in bodies.values() if body])
+        for row in rows:
+            where, body = f"{row.lane}/{row.seq}", bodies[row.lane, row.seq]
+            decision = stored.get((row.lane, row.seq))
+            if body is None or body.get("kind") != row.kind:
+                yield Difference(where, "the body is no entry of the kind in its column")
+            elif row.kind == "decision":
+                for what in _column_faults(decision, body, row):
+                    yield Difference(where, what)
+                if self.since is None or datetime.fromisoformat(body["decided_at"]) >= self.since:
+                    self.progress.decisions += 1
+                    for what in await self._again(row, body, facts.get(_hash(body, "facts_sha256"))):
+                        yield Difference(where, what)
+            elif decision is not None:
+                yield Difference(where, "a row of `decision` points at an entry that is no decision")
+            elif row.kind == "ended" and _ended_again(row, body) != row.body:
+                yield Difference(where, "the body of the end does not follow from its own header")
+
+    async def _again(self, row: JournalRow, body: Mapping[str, Any], facts: bytes | None) -> list[str]:
+        if body["format"] != FORMAT or body["engine"] != ENGINE:
+            return [f"made by engine {body['engine']}, body format {body['format']}; this engine is {ENGINE}, {FORMAT}"]
+        if facts is None:
+            return ["the facts are not kept as evidence"]
+        sha256 = bytes.fromhex(body["policy"]["sha256"])
+        header = read_header(body)
+        faults = [] if self._in_force(header.decided_at) == sha256 else ["decided under a policy that was not in force"]
+        try:
+            policy = await self._policy(sha256)
+            verdict = evaluate(decode_facts(facts), policy, header.decided_at)
+        except (ValueError, LookupError, TypeError) as error:
+            return [*faults, f"cannot be decided again: {error}"]
+        again = decision_body(header, verdict, policy, digest(facts))
+        if _with_place(again, row) != row.body:
+            faults.append("deciding it again gives other bytes")
+        return faults
+
+    def _in_force(self, instant: datetime) -> bytes | None:
+        index = bisect_right(self._activations, instant, key=lambda activation: activation.effective_at)
+        return self._activations[index - 1].policy_sha256 if index else None
+
+    async def _policy(self, sha256: bytes) -> Policy:
+        policy = self._policies.get(sha256)
+        if policy is None:
+            resolved = await resolved_policy(self.tx, sha256)
+            if digest(resolved) != sha256:
+                raise ValueError(f"policy {sha256.hex()} is stored with other bytes")
+            policy = self._policies[sha256] = self.load_policy(resolved)
+        return policy
+
+    async def _evidence(self) -> AsyncIterator[Difference]:
+        async for sha256, content in walk_evidence(self.tx):
+            self.progress.evidence += 1
+            if digest(content) != sha256:
+                yield Difference(f"evidence {sha256.hex()}", "the content has another sha256")
+
+
+def _chain_faults(row: JournalRow, previous: bytes, expected_seq: int) -> list[str]:
+    faults = []
+    if row.seq != expected_seq:
+        faults.append(f"entry {expected_seq} is missing")
+    if row.leaf != leaf_of(row.body):
+        faults.append("the leaf is not the hash of the body")
+    if row.link != link_of(previous, row.leaf):
+        faults.append("the link does not follow from the entry before")
+    return faults
+
+
+def _column_faults(decision: DecisionRow | None, body: Mapping[str, Any], row: JournalRow) -> list[str]:
+    if decision is None:
+        return ["the decision has no row in `decision`"]
+    expected = columns_of(body, row)
+    return [
+        f"column {name} of `decision` does not say what the body says"
+        for name in DecisionRow.__dataclass_fields__
+        if getattr(decision, name) != getattr(expected, name)
+    ]
+
+
+def columns_of(body: Mapping[str, Any], row: JournalRow) -> DecisionRow:
+    """The row of `decision` that a decision's body gives."""
+    header = read_header(body)
+    return DecisionRow(
+        decision_id=UUID(body["decision_id"]),
+        account_id=header.account_id,
+        subject_id=header.subject_id,
+        epoch=header.epoch,
+        revision=header.revision,
+        outcome=body["outcome"],
+        access=body["access"],
+        cause_kind=header.cause.kind,
+        cause_id=header.cause.id,
+        policy_sha256=_hash(body["policy"], "sha256"),
+        rules=tuple(dict.fromkeys(reason["rule"] for reason in body["reasons"])),
+        supersedes=header.supersedes,
+        raw_sha256=header.raw_sha256,
+        facts_sha256=_hash(body, "facts_sha256"),
+        decided_at=header.decided_at,
+        valid_until=None if body["valid_until"] is None else datetime.fromisoformat(body["valid_until"]),
+        lane=row.lane,
+        seq=row.seq,
+    )
+
+
+def _ended_again(row: JournalRow, body: Mapping[str, Any]) -> bytes:
+    return _with_place(ended_body(read_header(body)), row)
+
+
+def _with_place(body: Mapping[str, object], row: JournalRow) -> bytes:
+    return canonical({**body, "format": FORMAT, "kind": row.kind, "lane": row.lane, "seq": row.seq})
+
+
+def _read_body(body: bytes) -> dict[str, Any] | None:
+    try:
+        read = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _hash(body: Mapping[str, Any], name: str) -> bytes:
+    value = body.get(name)
+    try:
+        return bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        return b""
+
+
+async def stray_rows(tx: Tx) -> list[Difference]:
+    """Rows that claim a place in history that the journal does not give them, or lack one it does."""
+    return [Difference(where, what) for where, what in await mismatched_rows(tx)]

@@ -1,0 +1,294 @@
+"""Three-valued conditions: a tree of law, compiled to closures. Strong Kleene logic; None is UNKNOWN."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from service.decide.facts import Value
+
+Truth = bool | None
+"""True, False, or None for UNKNOWN."""
+Test = Callable[[Mapping[str, Value]], Truth]
+Operand = str | bool | int | Decimal | frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """One fact held against one operand.
+
+    `operator` is one of `LEAF_OPERATORS`. `assured`: a value known less surely than this is UNKNOWN; 1 demands nothing.
+    """
+
+    fact: str
+    operator: str
+    operand: Operand
+    assured: int
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """True when all are; false when one is, whatever the others."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """True when one is, whatever the others; false when all are."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite; unknown stays unknown."""
+
+    part: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Some element of the list fits. An absent list is UNKNOWN, an empty one false."""
+
+    fact: str
+    where: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class ForAll:
+    """Every element of the list fits. An absent list is UNKNOWN, an empty one true."""
+
+    fact: str
+    where: "Condition"
+
+
+Condition = Leaf | All | AnyOf | Not | Exists | ForAll
+
+
+def compile_condition(condition: Condition) -> Test:
+    """A function that tells the truth of `condition` for a mapping of values. It never raises for values of the right type."""
+    match condition:
+        case All(parts):
+            return _all(tuple(compile_condition(part) for part in parts))
+        case AnyOf(parts):
+            return _any(tuple(compile_condition(part) for part in parts))
+        case Not(part):
+            return _not(compile_condition(part))
+        case Exists(fact, where):
+            return _exists(fact, compile_condition(where))
+        case ForAll(fact, where):
+            return _not(_exists(fact, _not(compile_condition(where))))
+        case Leaf():
+            return _leaf(condition)
+
+
+def missing_facts(condition: Condition, values: Mapping[str, Value]) -> Iterator[str]:
+    """The facts that make `condition` unknown for `values`: what somebody would have to tell us. May repeat a name."""
+    if compile_condition(condition)(values) is not None:
+        return
+    match condition:
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from missing_facts(part, values)
+        case Not(part):
+            yield from missing_facts(part, values)
+        case Exists(fact, where) | ForAll(fact, where):
+            elements = values.get(fact)
+            if elements is None:
+                yield fact
+            else:
+                for element in _elements(elements):
+                    yield from missing_facts(where, {**values, **element})
+        case Leaf():
+            yield condition.fact
+
+
+def matching_elements(condition: Condition, fact: str, values: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:
+    """The elements of list `fact` that some `exists` of `condition` finds fitting."""
+    match condition:
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from matching_elements(part, fact, values)
+        case Exists(name, where) if name == fact:
+            test = compile_condition(where)
+            for element in _elements(values.get(fact, ())):
+                if test({**values, **element}):
+                    yield element
+        case _:
+            return
+
+
+def _elements(value: Value) -> Iterator[Mapping[str, Value]]:
+    if isinstance(value, tuple):
+        for element in value:
+            if isinstance(element, Mapping):
+                yield element
+
+
+def _all(tests: tuple[Test, ...]) -> Test:
+    def all_of(values: Mapping[str, Value]) -> Truth:
+        truth: Truth = True
+        for test in tests:
+            one = test(values)
+            if one is False:
+                return False
+            if one is None:
+                truth = None
+        return truth
+
+    return all_of
+
+
+def _any(tests: tuple[Test, ...]) -> Test:
+    def any_of(values: Mapping[str, Value]) -> Truth:
+        truth: Truth = False
+        for test in tests:
+            one = test(values)
+            if one:
+                return True
+            if one is None:
+                truth = None
+        return truth
+
+    return any_of
+
+
+def _not(test: Test) -> Test:
+    def opposite(values: Mapping[str, Value]) -> Truth:
+        truth = test(values)
+        return None if truth is None else not truth
+
+    return opposite
+
+
+def _exists(fact: str, where: Test) -> Test:
+    def exists(values: Mapping[str, Value]) -> Truth:
+        elements = values.get(fact)
+        if elements is None:
+            return None
+        truth: Truth = False
+        for element in _elements(elements):
+            one = where({**values, **element})
+            if one:
+                return True
+            if one is None:
+                truth = None
+        return truth
+
+    return exists
+
+
+def _leaf(leaf: Leaf) -> Test:
+    fact = leaf.fact
+    if leaf.operator == "known":
+        return lambda values: (fact in values) is leaf.operand
+    if leaf.operator == "differs_from":
+        return _differs(fact, str(leaf.operand))
+    compare = _COMPARE[leaf.operator](leaf.operand)
+
+    def holds(values: Mapping[str, Value]) -> Truth:
+        value = values.get(fact)
+        return None if value is None else compare(value)
+
+    if leaf.assured <= 1:
+        return holds
+    key = "assured:" + fact
+    demanded = leaf.assured
+
+    def holds_assured(values: Mapping[str, Value]) -> Truth:
+        level = values.get(key, 1)
+        return holds(values) if isinstance(level, int) and level >= demanded else None
+
+    return holds_assured
+
+
+def _differs(fact: str, other: str) -> Test:
+    def differs(values: Mapping[str, Value]) -> Truth:
+        one, two = values.get(fact), values.get(other)
+        if one is None or two is None:
+            return None
+        if isinstance(one, str) and isinstance(two, str):
+            same = same_place(one, two)
+            return None if same is None else not same
+        return one != two
+
+    return differs
+
+
+def same_place(place: str, other: str) -> Truth:
+    """Whether `place` lies in `other`: `UA-43` lies in `UA`; whether `UA` is `UA-43` is UNKNOWN, its region not being known."""
+    if place == other or place.startswith(other + "-"):
+        return True
+    return None if other.startswith(place + "-") else False
+
+
+def _place_in(wanted: frozenset[str]) -> Callable[[str], Truth]:
+    parents = frozenset(entry.partition("-")[0] for entry in wanted if "-" in entry)
+
+    def place_in(place: str) -> Truth:
+        if place in wanted or ("-" in place and place.partition("-")[0] in wanted):
+            return True
+        return None if place in parents else False
+
+    return place_in
+
+
+def _operand_set(operand: Operand) -> frozenset[str]:
+    return operand if isinstance(operand, frozenset) else frozenset((str(operand),))
+
+
+def _is(operand: Operand) -> Callable[[Value], Truth]:
+    return lambda value: value == operand
+
+
+def _in(operand: Operand) -> Callable[[Value], Truth]:
+    wanted = _operand_set(operand)
+    return lambda value: value in wanted
+
+
+def _in_places(operand: Operand) -> Callable[[Value], Truth]:
+    place_in = _place_in(_operand_set(operand))
+    return lambda value: place_in(value) if isinstance(value, str) else None
+
+
+def _overlaps(operand: Operand) -> Callable[[Value], Truth]:
+    wanted = _operand_set(operand)
+    return lambda value: None if not isinstance(value, tuple) else not wanted.isdisjoint(value)
+
+
+def _overlaps_places(operand: Operand) -> Callable[[Value], Truth]:
+    place_in = _place_in(_operand_set(operand))
+
+    def overlaps(value: Value) -> Truth:
+        if not isinstance(value, tuple):
+            return None
+        truths = {place_in(place) for place in value if isinstance(place, str)}
+        return True if True in truths else None if None in truths else False
+
+    return overlaps
+
+
+def _ordered(
+    test: Callable[[Decimal | int, Decimal | int], bool],
+) -> Callable[[Operand], Callable[[Value], Truth]]:
+    def with_limit(operand: Operand) -> Callable[[Value], Truth]:
+        limit = operand if isinstance(operand, int) else Decimal(str(operand))
+        return lambda value: test(value, limit) if isinstance(value, int | Decimal) else None
+
+    return with_limit
+
+
+_COMPARE: Mapping[str, Callable[[Operand], Callable[[Value], Truth]]] = {
+    "is": _is,
+    "is_place": _in_places,
+    "in": _in,
+    "in_places": _in_places,
+    "overlaps": _overlaps,
+    "overlaps_places": _overlaps_places,
+    "at_least": _ordered(lambda value, limit: value >= limit),
+    "above": _ordered(lambda value, limit: value > limit),
+    "at_most": _ordered(lambda value, limit: value <= limit),
+    "below": _ordered(lambda value, limit: value < limit),
+}
+LEAF_OPERATORS = frozenset(_COMPARE) | {"known", "differs_from"}
+"""Operators a leaf may have. The `_places` forms treat an unknown region as UNKNOWN; the loader chooses them by type."""

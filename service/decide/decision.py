@@ -1,0 +1,104 @@
+"""What the evaluator answers: findings, reasons and a verdict. Values only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, IntEnum
+
+
+class Outcome(IntEnum):
+    """Ordered by strictness, so that no rule can soften another."""
+
+    APPROVE = 0
+    HOLD = 1
+    DENY = 2
+
+
+class Access(Enum):
+    """How much of what was asked for may be used."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+class Result(Enum):
+    """What one rule found. A rule whose facts are missing or less sure than it demands is UNKNOWN."""
+
+    CLEAR = "clear"
+    HIT = "hit"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one rule for one item, or for the subject when `item` is None.
+
+    `authorization` is the number of what waived it, None unless `result` is WAIVED.
+    """
+
+    rule: str
+    item: int | None
+    result: Result
+    authorization: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why the verdict is not a plain approval: one rule that was hit, unknown or waived.
+
+    `missing` are the facts whose absence made it unknown. `items` are indices into the verdict's items, empty for the subject.
+    """
+
+    rule: str
+    result: Result
+    outcome: Outcome
+    hold_kind: str | None
+    missing: tuple[str, ...]
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemVerdict:
+    """The outcome of one item, the subject's own outcome included."""
+
+    model: str
+    delivery: str
+    outcome: Outcome
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A condition an approval comes with, such as `geo_block` of places."""
+
+    kind: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What an approval rests on. `number` names the licence or exception, None where there is none."""
+
+    kind: str
+    number: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer for one subject. `outcome` is the worst of all; `items` tell each item's own.
+
+    `findings` holds every rule that was applied, also the clear ones. `authority` and `valid_until` are None unless something
+    is approved; `next_actor` is None when nobody has to act.
+    """
+
+    outcome: Outcome
+    access: Access
+    items: tuple[ItemVerdict, ...]
+    findings: tuple[Finding, ...]
+    reasons: tuple[Reason, ...]
+    limits: tuple[Limit, ...]
+    authority: Authority | None
+    hold_kinds: tuple[str, ...]
+    next_actor: str | None
+    valid_until: datetime | None

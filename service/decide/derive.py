@@ -1,0 +1,116 @@
+"""Facts that follow from other facts, by definitions of the regulation."""
+
+from collections.abc import Mapping
+
+from service.decide.facts import Assurance, Element, Facts, Item, Value
+
+COUNTRY_FACTS = ("customer.registered_in", "customer.organized_in", "customer.billing_in", "customer.payment_in")
+"""They usually tell a country without a region: registers, laws and cards know none."""
+
+SITE_FACTS = ("customer.headquartered_in", "customer.principal_place_in", "customer.declared_in", "person.located_in")
+"""They tell where the customer or the person is."""
+
+
+def derive(facts: Facts) -> dict[str, Value]:
+    """All values of `facts` with the derived ones added, and `assured:<fact>` for what is better than declared.
+
+    A derived fact whose sources are unknown is absent. Its assurance is that of its weakest source.
+    """
+    values: dict[str, Value] = dict(facts.values)
+    for name, level in facts.assurance.items():
+        values["assured:" + name] = int(level)
+    places = _places(values)
+    if places:
+        values["customer.places"] = places
+    evidence = values.get("location.evidence")
+    if isinstance(evidence, tuple) and evidence:
+        values["location.evidence"] = _with_regions(evidence)
+    foreign = _person_foreign(values) if values.get("subject.kind") == "user" else _customer_foreign(values)
+    if foreign is not None:
+        values["person.foreign"], assured = foreign
+        values["assured:person.foreign"] = assured
+    us_person = _us_person(values)
+    if us_person is not None:
+        values["person.us"] = us_person
+    return values
+
+
+def with_item(
+    values: Mapping[str, Value], item: Item, catalogue: Mapping[str, Mapping[str, Value]]
+) -> dict[str, Value]:
+    """`values` seen for one item: what was asked for, and what the provider's catalogue says it is."""
+    seen = dict(values)
+    seen["item.model"] = item.model
+    seen["item.delivery"] = item.delivery
+    if item.release is not None:
+        seen["item.release"] = item.release
+    if item.volume is not None:
+        seen["item.volume"] = item.volume
+    entry = catalogue.get(item.model)
+    seen["item.in_catalogue"] = entry is not None
+    if entry is not None:
+        seen.update(entry)
+    return seen
+
+
+def _places(values: Mapping[str, Value]) -> tuple[str, ...]:
+    """All places. A country of registration, law or billing is left out where a site of the customer names its region."""
+    sites = {place for name in SITE_FACTS if isinstance(place := values.get(name), str)}
+    countries = {place for name in COUNTRY_FACTS if isinstance(place := values.get(name), str)}
+    named = {site.partition("-")[0] for site in sites if "-" in site}
+    found = sites | (countries - named)
+    deliveries = values.get("contract.deliver_to")
+    if isinstance(deliveries, tuple):
+        found.update(place for place in deliveries if isinstance(place, str))
+    return tuple(sorted(found))
+
+
+def _with_regions(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
+    """The evidence with `evidence.region_known`: whether an embargoed region can be told from the rest of its country."""
+    return tuple(
+        {**one, "evidence.region_known": "-" in place} if isinstance(place := one.get("evidence.place"), str) else one
+        for one in evidence
+        if isinstance(one, Mapping)
+    )
+
+
+def _assured(values: Mapping[str, Value], name: str) -> int:
+    level = values.get("assured:" + name)
+    return level if isinstance(level, int) else int(Assurance.DECLARED)
+
+
+def _person_foreign(values: Mapping[str, Value]) -> tuple[bool, int] | None:
+    """15 CFR 772.1: not a citizen, lawful permanent resident or protected individual."""
+    status = values.get("person.us_status")
+    if status is None:
+        return None
+    return status == "none", _assured(values, "person.us_status")
+
+
+def _customer_foreign(values: Mapping[str, Value]) -> tuple[bool, int] | None:
+    """An entity is foreign when not organized in the US; one of the US counts as foreign when its users may be.
+
+    The letter of June 2026 bound access by persons, so a US company is only not foreign when all its users are US persons.
+    """
+    organized = values.get("customer.organized_in")
+    if not isinstance(organized, str) or values.get("customer.type") == "individual":
+        return None
+    if organized.partition("-")[0] != "US":
+        return True, _assured(values, "customer.organized_in")
+    population = values.get("customer.users_population")
+    if population not in ("us_only", "mixed"):
+        return None
+    weakest = min(_assured(values, "customer.organized_in"), _assured(values, "customer.users_population"))
+    return population == "mixed", weakest
+
+
+def _us_person(values: Mapping[str, Value]) -> bool | None:
+    """15 CFR 772.1: citizens, permanent residents, protected individuals, U.S. entities, and any person in the U.S."""
+    located = values.get("person.located_in")
+    if isinstance(located, str) and located.partition("-")[0] == "US":
+        return True
+    if values.get("subject.kind") == "user":
+        status = values.get("person.us_status")
+        return None if status is None or (status == "none" and located is None) else status != "none"
+    organized = values.get("customer.organized_in")
+    return organized.partition("-")[0] == "US" if isinstance(organized, str) else None

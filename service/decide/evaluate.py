@@ -1,0 +1,174 @@
+"""Facts + policy + instant -> verdict. A pure function: the same input gives the same answer, whatever the order of keys."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from service.decide.condition import matching_elements, missing_facts
+from service.decide.decision import (
+    Access,
+    Authority,
+    Finding,
+    ItemVerdict,
+    Limit,
+    Outcome,
+    Reason,
+    Result,
+    Verdict,
+)
+from service.decide.derive import derive, with_item
+from service.decide.facts import Authorization, Facts, Item, Value
+from service.decide.policy import HOLD_KINDS, NEXT_ACTORS, ActiveRule, Policy
+from service.decide.waiver import waives
+
+Values = Mapping[str, Value]
+
+ENGINE = "exportgate-decide/1"
+"""Names the meaning of this package. It changes whenever the same facts and policy could give another verdict."""
+
+
+def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
+    """The verdict of `policy` on `facts` at `as_of`.
+
+    Doubt is a value: a rule whose facts are missing is UNKNOWN and holds, or denies if it says so. Never raises for facts
+    and policies that were checked when they were made.
+    """
+    plan = policy.at(as_of)
+    values = derive(facts)
+    items = facts.items or _whole_catalogue(policy)
+    applied = [_apply(one, values, None, facts, as_of) for one in plan.subject_rules]
+    if plan.item_rules:
+        for index, item in enumerate(items):
+            seen = with_item(values, item, policy.catalogue)
+            applied += [_apply(one, seen, index, facts, as_of) for one in plan.item_rules]
+    return _verdict(applied, items, policy, as_of, facts)
+
+
+def _whole_catalogue(policy: Policy) -> tuple[Item, ...]:
+    return tuple(Item(model=model, delivery="api", release=None, volume=None) for model in sorted(policy.catalogue))
+
+
+Applied = tuple[ActiveRule, Finding, Outcome, Values]
+
+
+def _apply(one: ActiveRule, values: Values, item: int | None, facts: Facts, as_of: datetime) -> Applied:
+    truth = one.test(values)
+    rule = one.rule
+    if truth is False:
+        return one, Finding(rule.name, item, Result.CLEAR, None), Outcome.APPROVE, values
+    if truth is None:
+        return one, Finding(rule.name, item, Result.UNKNOWN, None), rule.unknown, values
+    waiver = _waiver(rule.waivable_by, values, facts.authorizations, as_of)
+    if waiver is not None:
+        return one, Finding(rule.name, item, Result.WAIVED, waiver.number), Outcome.APPROVE, values
+    return one, Finding(rule.name, item, Result.HIT, None), rule.outcome, values
+
+
+def _waiver(
+    kinds: frozenset[str], values: Values, authorizations: tuple[Authorization, ...], as_of: datetime
+) -> Authorization | None:
+    for authorization in authorizations:
+        if authorization.kind in kinds and waives(authorization, values, as_of):
+            return authorization
+    return None
+
+
+def _verdict(applied: list[Applied], items: tuple[Item, ...], policy: Policy, as_of: datetime, facts: Facts) -> Verdict:
+    doubtful = [one for one in applied if one[1].result is not Result.CLEAR]
+    subject = max((outcome for _, finding, outcome, _ in doubtful if finding.item is None), default=Outcome.APPROVE)
+    verdicts = tuple(_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items))
+    outcome = max((verdict.outcome for verdict in verdicts), default=subject)
+    approved = sum(verdict.outcome is Outcome.APPROVE for verdict in verdicts)
+    reasons = _reasons(doubtful)
+    hold_kinds = tuple(kind for kind in HOLD_KINDS if any(reason.hold_kind == kind for reason in reasons))
+    something = approved > 0 or (not items and outcome is Outcome.APPROVE)
+    return Verdict(
+        outcome=outcome,
+        access=_access(approved, len(items), subject),
+        items=verdicts,
+        findings=tuple(finding for _, finding, _, _ in applied),
+        reasons=reasons,
+        limits=_limits(doubtful) if something else (),
+        authority=_authority(doubtful, facts) if something else None,
+        hold_kinds=hold_kinds if outcome is Outcome.HOLD else (),
+        next_actor=_next_actor(hold_kinds) if outcome is Outcome.HOLD else None,
+        valid_until=_valid_until(policy, as_of, doubtful, facts) if something else None,
+    )
+
+
+def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Applied]) -> ItemVerdict:
+    own = [(finding.rule, outcome) for _, finding, outcome, _ in doubtful if finding.item == index]
+    return ItemVerdict(
+        model=item.model,
+        delivery=item.delivery,
+        outcome=max([subject, *(outcome for _, outcome in own)]),
+        rules=tuple(rule for rule, _ in own),
+    )
+
+
+def _access(approved: int, asked: int, subject: Outcome) -> Access:
+    if asked == 0:
+        return Access.FULL if subject is Outcome.APPROVE else Access.NONE
+    if approved == asked:
+        return Access.FULL
+    return Access.PARTIAL if approved else Access.NONE
+
+
+def _reasons(doubtful: list[Applied]) -> tuple[Reason, ...]:
+    grouped: dict[tuple[str, str], list[Applied]] = {}
+    for one in doubtful:
+        grouped.setdefault((one[1].rule, one[1].result.value), []).append(one)
+    return tuple(_reason(grouped[key]) for key in sorted(grouped))
+
+
+def _reason(same: list[Applied]) -> Reason:
+    active, finding, outcome, _ = same[0]
+    missing: set[str] = set()
+    if finding.result is Result.UNKNOWN:
+        for one in same:
+            missing.update(missing_facts(active.when, one[3]))
+    holds = outcome is Outcome.HOLD
+    unknown_kind = (
+        active.rule.hold_kind if active.rule.hold_kind in ("unknown_account", "unread_events") else "fact_missing"
+    )
+    return Reason(
+        rule=finding.rule,
+        result=finding.result,
+        outcome=outcome,
+        hold_kind=(active.rule.hold_kind if finding.result is Result.HIT else unknown_kind) if holds else None,
+        missing=tuple(sorted(missing)),
+        items=tuple(one[1].item for one in same if one[1].item is not None),
+    )
+
+
+def _limits(doubtful: list[Applied]) -> tuple[Limit, ...]:
+    places: dict[str, set[str]] = {}
+    for active, finding, _, values in doubtful:
+        rule = active.rule
+        if finding.result is Result.HIT and rule.limit is not None and rule.limit_from is not None:
+            found = matching_elements(active.when, rule.limit_from, values)
+            places.setdefault(rule.limit, set()).update(str(place) for one in found if (place := _place_of(one)))
+    return tuple(Limit(kind=kind, places=tuple(sorted(places[kind]))) for kind in sorted(places))
+
+
+def _place_of(element: Mapping[str, Value]) -> Value | None:
+    return element.get("evidence.place")
+
+
+def _authority(doubtful: list[Applied], facts: Facts) -> Authority:
+    numbers = sorted(finding.authorization for _, finding, _, _ in doubtful if finding.authorization is not None)
+    if not numbers:
+        return Authority(kind="no_license_required", number=None)
+    used = next(one for one in facts.authorizations if one.number == numbers[0])
+    return Authority(kind=used.kind, number=used.number)
+
+
+def _next_actor(hold_kinds: tuple[str, ...]) -> str | None:
+    return next((actor for kind, actor in NEXT_ACTORS.items() if kind in hold_kinds), None)
+
+
+def _valid_until(policy: Policy, as_of: datetime, doubtful: list[Applied], facts: Facts) -> datetime | None:
+    used = {finding.authorization for _, finding, _, _ in doubtful if finding.authorization is not None}
+    ends = [one.valid_until for one in facts.authorizations if one.number in used]
+    if policy.valid_for is not None:
+        ends.append(as_of + policy.valid_for)
+    return min(ends, default=None)

@@ -1,0 +1,78 @@
+"""What the disclosed ownership edges say about themselves: do they add up, and where do the chains end."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+MOST_EDGES = 2_000
+MOST_LAYERS = 40
+_WHOLE = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`owner` holds `percent` of `owned`; None means the share is not known."""
+
+    owner: str
+    owned: str
+    percent: Decimal | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """`state` is consistent, inconsistent, cyclic or too_complex; `layers` and `ends` only mean something when consistent."""
+
+    state: str
+    layers: int
+    ends: frozenset[str]
+
+
+def examine(edges: Sequence[Edge]) -> Ownership:
+    """Walk the graph once. Terminates on cycles; more than `MOST_EDGES` edges or `MOST_LAYERS` layers are too complex."""
+    if len(edges) > MOST_EDGES:
+        return Ownership(state="too_complex", layers=0, ends=frozenset())
+    if _shares_contradict(edges):
+        return Ownership(state="inconsistent", layers=0, ends=frozenset())
+    layers = _layers(edges)
+    if layers is None:
+        return Ownership(state="cyclic", layers=0, ends=frozenset())
+    if layers > MOST_LAYERS:
+        return Ownership(state="too_complex", layers=layers, ends=frozenset())
+    owned = {edge.owned for edge in edges}
+    return Ownership(state="consistent", layers=layers, ends=frozenset(edge.owner for edge in edges) - owned)
+
+
+def _shares_contradict(edges: Iterable[Edge]) -> bool:
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for edge in edges:
+        if edge.percent is None:
+            continue
+        if not 0 <= edge.percent <= _WHOLE:
+            return True
+        sums[edge.owned, edge.kind] += edge.percent
+    return any(total > _WHOLE for total in sums.values())
+
+
+def _layers(edges: Iterable[Edge]) -> int | None:
+    """Length of the longest chain, by peeling off what nobody owns; None when a cycle remains."""
+    owns: dict[str, set[str]] = defaultdict(set)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for edge in edges:
+        owns[edge.owner].add(edge.owned)
+        owners[edge.owned].add(edge.owner)
+    waiting = {node: len(owners.get(node, ())) for node in {*owns, *owners}}
+    front = [node for node, count in waiting.items() if count == 0]
+    layers, seen = 0, len(front)
+    while front:
+        following = []
+        for node in front:
+            for below in owns.get(node, ()):
+                waiting[below] -= 1
+                if waiting[below] == 0:
+                    following.append(below)
+        seen += len(following)
+        layers += bool(following)
+        front = following
+    return layers if seen == len(waiting) else None

@@ -1,0 +1,1 @@
+"""The local broker and PostgreSQL that `make demo` and the tests start."""

@@ -1,0 +1,238 @@
+"""History as rows: what one transaction adds to it. Written with COPY, read back whole."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select, text
+
+from service.ledger.engine import Tx, copy_rows
+from service.ledger.tables import decision, evidence, journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """One entry of a lane. `body` is exactly what is hashed and published."""
+
+    lane: int
+    seq: int
+    kind: str
+    body: bytes
+    leaf: bytes
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """The columns people query of a decision; every one of them can be recomputed from the journal's body."""
+
+    decision_id: UUID
+    account_id: str
+    subject_id: str
+    epoch: int
+    revision: int
+    outcome: str
+    access: str
+    cause_kind: str
+    cause_id: str
+    policy_sha256: bytes
+    rules: tuple[str, ...]
+    supersedes: UUID | None
+    raw_sha256: bytes | None
+    facts_sha256: bytes
+    decided_at: datetime
+    valid_until: datetime | None
+    lane: int
+    seq: int
+
+
+_JOURNAL_COLUMNS = tuple(JournalRow.__dataclass_fields__)
+_DECISION_COLUMNS = tuple(DecisionRow.__dataclass_fields__)
+
+
+async def append_journal(tx: Tx, rows: Sequence[JournalRow]) -> None:
+    """Add entries. Their lanes must be held."""
+    records = [(row.lane, row.seq, row.kind, row.body, row.leaf, row.link) for row in rows]
+    await copy_rows(tx, "journal", _JOURNAL_COLUMNS, records)
+
+
+async def append_decisions(tx: Tx, rows: Sequence[DecisionRow]) -> None:
+    """Add decisions; a decision id that exists is a violation, since it would be a second decision of the same cause."""
+    records = [tuple(getattr(row, name) for name in _DECISION_COLUMNS) for row in rows]
+    await copy_rows(tx, "decision", _DECISION_COLUMNS, records)
+
+
+async def keep_evidence(tx: Tx, contents: Mapping[bytes, bytes]) -> None:
+    """Keep contents by their sha256; what is kept already stays. Sorted, so that two workers do not wait for each other."""
+    if not contents:
+        return
+    digests = sorted(contents)
+    await tx.execute(_KEEP, {"digests": digests, "contents": [contents[digest] for digest in digests]})
+
+
+async def read_evidence(tx: Tx, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The contents kept under these digests; what was erased or never kept is left out."""
+    statement = select(evidence.c.sha256, evidence.c.content).where(evidence.c.sha256.in_(digests))
+    return {row.sha256: row.content for row in (await tx.execute(statement)).all()}
+
+
+async def known_records(tx: Tx, digests: Sequence[bytes]) -> set[bytes]:
+    """Which of these digests are kept."""
+    statement = text("SELECT sha256 FROM ledger.evidence WHERE sha256 = ANY(CAST(:digests AS bytea[]))")
+    return set((await tx.execute(statement, {"digests": list(digests)})).scalars())
+
+
+async def find_decision(tx: Tx, decision_id: UUID) -> DecisionRow | None:
+    """A decision by its id."""
+    row = (await tx.execute(_decisions().where(decision.c.decision_id == decision_id))).first()
+    return None if row is None else _decision(row)
+
+
+async def decisions_of(tx: Tx, account_id: str) -> Sequence[DecisionRow]:
+    """All decisions of an account and its subjects, oldest first."""
+    statement = _decisions().where(decision.c.account_id == account_id).order_by(decision.c.decided_at, decision.c.seq)
+    return [_decision(row) for row in (await tx.execute(statement)).all()]
+
+
+async def decisions_after(tx: Tx, decided_at: datetime, limit: int) -> Sequence[DecisionRow]:
+    """Decisions made after an instant, oldest first; for following along."""
+    statement = _decisions().where(decision.c.decided_at > decided_at)
+    rows = (await tx.execute(statement.order_by(decision.c.decided_at).limit(limit))).all()
+    return [_decision(row) for row in rows]
+
+
+async def latest_decisions(tx: Tx, limit: int) -> Sequence[DecisionRow]:
+    """The last `limit` decisions, oldest first."""
+    statement = _decisions().order_by(decision.c.decided_at.desc()).limit(limit)
+    return [_decision(row) for row in reversed((await tx.execute(statement)).all())]
+
+
+async def journal_entry(tx: Tx, lane: int, seq: int) -> JournalRow | None:
+    """One entry of the journal."""
+    statement = select(journal).where(journal.c.lane == lane, journal.c.seq == seq)
+    row = (await tx.execute(statement)).first()
+    return None if row is None else JournalRow(**row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+async def read_lane(tx: Tx, lane: int, *, after_seq: int, limit: int) -> Sequence[JournalRow]:
+    """Up to `limit` entries of a lane behind `after_seq`, in order."""
+    statement = select(journal).where(journal.c.lane == lane, journal.c.seq > after_seq)
+    rows = (await tx.execute(statement.order_by(journal.c.seq).limit(limit))).all()
+    return [JournalRow(**row._mapping) for row in rows]  # noqa: SLF001 -- as above
+
+
+async def walk_lane(tx: Tx, lane: int, *, chunk: int = 1_000) -> AsyncIterator[JournalRow]:
+    """All entries of a lane, read in chunks so that memory stays flat."""
+    after = 0
+    while rows := await read_lane(tx, lane, after_seq=after, limit=chunk):
+        for row in rows:
+            yield row
+        after = rows[-1].seq
+
+
+async def decisions_at(tx: Tx, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], DecisionRow]:
+    """The decision rows of journal entries, by (lane, seq)."""
+    statement = text(
+        """
+        SELECT lane, seq FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[])) AS wanted (lane, seq)
+        """
+    ).columns(decision.c.lane, decision.c.seq)
+    wanted = statement.subquery("wanted")
+    joined = _decisions().join(wanted, (decision.c.lane == wanted.c.lane) & (decision.c.seq == wanted.c.seq))
+    parameters = {"lanes": [lane for lane, _ in places], "seqs": [seq for _, seq in places]}
+    rows = (await tx.execute(joined, parameters)).all()
+    return {(row.lane, row.seq): _decision(row) for row in rows}
+
+
+def _decisions() -> Select[Any]:
+    return select(*(decision.c[name] for name in _DECISION_COLUMNS))
+
+
+def _decision(row: Row[Any]) -> DecisionRow:
+    values = dict(row._mapping)  # noqa: SLF001 -- as above
+    values["rules"] = tuple(values["rules"])
+    return DecisionRow(**values)
+
+
+_KEEP = text(
+    """
+    INSERT INTO ledger.evidence (sha256, content)
+    SELECT * FROM unnest(CAST(:digests AS bytea[]), CAST(:contents AS bytea[])) ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def walk_evidence(tx: Tx, *, chunk: int = 500) -> AsyncIterator[tuple[bytes, bytes]]:
+    """All evidence as (sha256, content), read in chunks so that memory stays flat."""
+    after = b""
+    while True:
+        statement = select(evidence.c.sha256, evidence.c.content).where(evidence.c.sha256 > after)
+        rows = (await tx.execute(statement.order_by(evidence.c.sha256).limit(chunk))).all()
+        if not rows:
+            return
+        for row in rows:
+            yield row.sha256, row.content
+        after = rows[-1].sha256
+
+
+async def mismatched_rows(tx: Tx) -> list[tuple[str, str]]:
+    """(which row, what is wrong) for rows whose place in the journal holds nothing, or something else."""
+    return [(row.row, row.fault) for row in (await tx.execute(_MISMATCHED)).all()]
+
+
+_MISMATCHED = text(
+    """
+    SELECT 'decision ' || decision_id AS row, 'the journal holds no decision at its place' AS fault
+    FROM ledger.decision LEFT JOIN ledger.journal USING (lane, seq) WHERE kind IS DISTINCT FROM 'decision'
+    UNION ALL
+    SELECT 'quarantine ' || quarantine_id, 'the journal does not say what the row says'
+    FROM ledger.quarantine AS q LEFT JOIN ledger.journal USING (lane, seq)
+    WHERE kind IS DISTINCT FROM 'quarantined' OR (
+        jsonb_build_object(
+            'quarantine_id', q.quarantine_id, 'reason', q.reason, 'detail', q.detail, 'source', q.source,
+            'event_id', q.event_id, 'account_id', q.account_id, 'raw_sha256', encode(q.raw_sha256, 'hex'),
+            'origin', jsonb_build_object('topic', q.topic, 'partition', q.partition, 'offset', q.record_offset))
+        <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+    UNION ALL
+    SELECT 'activation ' || effective_at, 'the journal does not say what the row says'
+    FROM ledger.policy_activation AS a LEFT JOIN ledger.journal USING (lane, seq)
+    WHERE kind IS DISTINCT FROM 'policy_activated'
+       OR convert_from(body, 'UTF8')::jsonb -> 'policy' ->> 'sha256' IS DISTINCT FROM encode(a.policy_sha256, 'hex')
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'in_force_from')::timestamptz IS DISTINCT FROM a.effective_at
+       OR convert_from(body, 'UTF8')::jsonb ->> 'activated_by' IS DISTINCT FROM a.activated_by
+       OR convert_from(body, 'UTF8')::jsonb ->> 'reason' IS DISTINCT FROM a.reason
+    UNION ALL
+    SELECT 'resolution ' || quarantine_id, 'the journal does not say what the row says'
+    FROM ledger.quarantine_resolution AS r LEFT JOIN ledger.journal USING (lane, seq)
+    WHERE kind IS DISTINCT FROM 'quarantine_resolved' OR (
+        jsonb_build_object('quarantine_id', r.quarantine_id, 'resolution', r.resolution, 'by', r.resolved_by,
+                           'reason', r.reason) <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+    UNION ALL
+    SELECT 'entry ' || lane || '/' || seq, 'a quarantined record has no row in `quarantine`'
+    FROM ledger.journal LEFT JOIN ledger.quarantine USING (lane, seq)
+    WHERE kind = 'quarantined' AND quarantine_id IS NULL
+    UNION ALL
+    SELECT 'entry ' || lane || '/' || seq, 'an activation has no row in `policy_activation`'
+    FROM ledger.journal LEFT JOIN ledger.policy_activation USING (lane, seq)
+    WHERE kind = 'policy_activated' AND effective_at IS NULL
+    UNION ALL
+    SELECT 'entry ' || lane || '/' || seq, 'a resolution has no row in `quarantine_resolution`'
+    FROM ledger.journal LEFT JOIN ledger.quarantine_resolution USING (lane, seq)
+    WHERE kind = 'quarantine_resolved' AND quarantine_id IS NULL
+    UNION ALL
+    SELECT 'policy ' || encode(sha256, 'hex'), 'the resolved form has another sha256'
+    FROM ledger.policy WHERE sha256(resolved) <> sha256
+    UNION ALL
+    SELECT 'record ' || encode(raw_sha256, 'hex'), 'the record is not kept as evidence'
+    FROM (SELECT raw_sha256 FROM ledger.inbox UNION SELECT raw_sha256 FROM ledger.quarantine
+          UNION SELECT raw_sha256 FROM ledger.decision WHERE raw_sha256 IS NOT NULL) AS kept
+    WHERE NOT EXISTS (SELECT FROM ledger.evidence WHERE evidence.sha256 = kept.raw_sha256)
+    UNION ALL
+    SELECT 'subject ' || account_id || ' ' || subject_id, 'its standing decision is not its latest'
+    FROM ledger.subject AS s WHERE NOT ended AND revision > 0 AND NOT EXISTS (
+        SELECT FROM ledger.decision AS d WHERE d.decision_id = s.decision_id AND d.revision = s.revision
+        AND d.account_id = s.account_id AND d.subject_id = s.subject_id AND d.outcome = s.outcome)
+    """
+)

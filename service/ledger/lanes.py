@@ -1,0 +1,107 @@
+"""Lanes: which one an account belongs to, and the row lock that makes its holder the only writer of its history."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import select, text
+
+from service.ledger.engine import Tx
+from service.ledger.tables import installation
+from service.ledger.tables import lane as lane_table
+
+_SEED = 0x9747B28C
+_M = 0x5BD1E995
+_MASK = 0xFFFFFFFF
+
+GENESIS = bytes(32)
+"""The link before the first entry of a lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What was fixed when the database was made: the number of account lanes, and the ledger epoch."""
+
+    lanes: int
+    epoch: int
+
+    @property
+    def control_lane(self) -> int:
+        """The lane of what belongs to no account."""
+        return self.lanes
+
+
+@dataclass(slots=True)
+class Head:
+    """The end of one lane, as its holder moves it on."""
+
+    lane: int
+    next_seq: int
+    link: bytes
+    last_at: datetime
+
+
+def murmur2(key: bytes) -> int:
+    """Kafka's default partitioner hash, made non-negative, so that lanes and partitions of a key line up."""
+    length = len(key)
+    hashed = (_SEED ^ length) & _MASK
+    whole = length & ~3
+    for start in range(0, whole, 4):
+        k = (int.from_bytes(key[start : start + 4], "little") * _M) & _MASK
+        k = ((k ^ (k >> 24)) * _M) & _MASK
+        hashed = ((hashed * _M) & _MASK) ^ k
+    if length > whole:
+        hashed = ((hashed ^ int.from_bytes(key[whole:], "little")) * _M) & _MASK
+    hashed = ((hashed ^ (hashed >> 13)) * _M) & _MASK
+    return (hashed ^ (hashed >> 15)) & 0x7FFFFFFF
+
+
+@lru_cache(maxsize=100_000)
+def lane_of(account_id: str, lanes: int) -> int:
+    """The lane whose lock orders everything about an account."""
+    return murmur2(account_id.encode()) % lanes
+
+
+async def read_installation(tx: Tx) -> Installation:
+    """What was fixed at `db init`."""
+    row = (await tx.execute(select(installation.c.lanes, installation.c.epoch))).one()
+    return Installation(lanes=row.lanes, epoch=row.epoch)
+
+
+async def lock_lanes(tx: Tx, lanes: Iterable[int]) -> dict[int, Head]:
+    """Lock the rows of `lanes`, in order of number so that no two workers wait for each other, and return their heads."""
+    wanted = sorted(set(lanes))
+    statement = select(lane_table).where(lane_table.c.lane.in_(wanted)).order_by(lane_table.c.lane).with_for_update()
+    rows = (await tx.execute(statement)).all()
+    return {row.lane: Head(row.lane, row.next_seq, row.head, row.last_at) for row in rows}
+
+
+async def advance_lanes(tx: Tx, heads: Iterable[Head]) -> None:
+    """Write the moved heads back."""
+    moved = sorted(heads, key=lambda head: head.lane)
+    await tx.execute(
+        _ADVANCE,
+        {
+            "lanes": [head.lane for head in moved],
+            "seqs": [head.next_seq for head in moved],
+            "links": [head.link for head in moved],
+            "ats": [head.last_at for head in moved],
+        },
+    )
+
+
+_ADVANCE = text(
+    """
+    UPDATE ledger.lane SET next_seq = moved.next_seq, head = moved.head, last_at = moved.last_at
+    FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[]), CAST(:links AS bytea[]),
+                CAST(:ats AS timestamptz[])) AS moved (lane, next_seq, head, last_at)
+    WHERE lane.lane = moved.lane
+    """
+)
+
+
+async def read_heads(tx: Tx) -> dict[int, Head]:
+    """The heads of all lanes, not locked."""
+    rows = (await tx.execute(select(lane_table))).all()
+    return {row.lane: Head(row.lane, row.next_seq, row.head, row.last_at) for row in rows}

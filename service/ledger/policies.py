@@ -1,0 +1,153 @@
+"""Policy documents and their activations: what is in force, and from when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, text
+
+from service.ledger.engine import Tx
+from service.ledger.tables import policy, policy_activation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """What one batch decides by: the instant, and the policy in force then. `policy_sha256` is None when none is."""
+
+    now: datetime
+    policy_sha256: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A stored policy version. `effective_at` is its latest activation, None when it never was activated."""
+
+    sha256: bytes
+    name: str
+    version: str
+    published_by: str
+    published_at: datetime
+    effective_at: datetime | None
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """From when a stored version decides, until the next activation begins."""
+
+    effective_at: datetime
+    policy_sha256: bytes
+    activated_by: str
+    reason: str
+    lane: int
+    seq: int
+
+
+async def read_pin(tx: Tx, not_before: datetime | None) -> Pin:
+    """Read the clock once, never earlier than `not_before`, and the policy in force at that instant.
+
+    Call it in a statement of its own after the lanes are held: read together with the lock, it can return the old policy with
+    the new lane. `not_before` is the last instant written in the locked lanes; the clock may have stepped back since.
+    """
+    row = (await tx.execute(_PIN, {"not_before": not_before})).one()
+    return Pin(now=row.now, policy_sha256=row.policy_sha256)
+
+
+async def resolved_policy(tx: Tx, sha256: bytes) -> bytes:
+    """The resolved form of a stored policy; LookupError when the ledger does not hold it."""
+    found = (await tx.execute(select(policy.c.resolved).where(policy.c.sha256 == sha256))).scalar()
+    if found is None:
+        raise LookupError(f"policy {sha256.hex()} is not stored; publish the document again")
+    return bytes(found)
+
+
+async def policy_document(tx: Tx, version: str) -> tuple[bytes, bytes] | None:
+    """(sha256, document) of the stored version, or None. A digest in hexadecimal names a version too."""
+    by_version = select(policy.c.sha256, policy.c.document).where(policy.c.version == version)
+    row = (await tx.execute(by_version)).first()
+    if row is None and len(version) == 64:
+        row = (
+            await tx.execute(
+                select(policy.c.sha256, policy.c.document).where(policy.c.sha256 == bytes.fromhex(version))
+            )
+        ).first()
+    return None if row is None else (row.sha256, row.document)
+
+
+async def store_policy(
+    tx: Tx, *, sha256: bytes, name: str, version: str, document: bytes, resolved: bytes, published_by: str
+) -> bool:
+    """Store a document by its digest; False when exactly it is stored already.
+
+    The same version with other bytes violates a unique constraint: a version never means two things.
+    """
+    known = (await tx.execute(select(policy.c.sha256).where(policy.c.sha256 == sha256))).scalar()
+    if known is not None:
+        return False
+    values = {
+        "sha256": sha256,
+        "name": name,
+        "version": version,
+        "document": document,
+        "resolved": resolved,
+        "published_by": published_by,
+    }
+    await tx.execute(insert(policy).values(values))
+    return True
+
+
+async def store_activation(tx: Tx, activation: Activation) -> None:
+    """Store an activation. A trigger refuses an instant before any lane's last one: nothing decided may change its law."""
+    await tx.execute(
+        insert(policy_activation).values(
+            effective_at=activation.effective_at,
+            policy_sha256=activation.policy_sha256,
+            activated_by=activation.activated_by,
+            reason=activation.reason,
+            lane=activation.lane,
+            seq=activation.seq,
+        )
+    )
+
+
+async def list_policies(tx: Tx) -> Sequence[Published]:
+    """All stored versions, oldest first."""
+    return [Published(**row._mapping) for row in (await tx.execute(_LIST)).all()]  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+async def list_activations(tx: Tx) -> Sequence[Activation]:
+    """All activations, in the order in which they come into force."""
+    columns = policy_activation.c
+    statement = select(
+        columns.effective_at,
+        columns.policy_sha256,
+        columns.activated_by,
+        columns.reason,
+        columns.lane,
+        columns.seq,
+    ).order_by(columns.effective_at)
+    return [Activation(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
+
+
+_PIN = text(
+    """
+    WITH instant AS MATERIALIZED (
+        SELECT greatest(clock_timestamp(), CAST(:not_before AS timestamptz) + interval '1 microsecond') AS now
+    )
+    SELECT instant.now, in_force.policy_sha256 FROM instant LEFT JOIN LATERAL (
+        SELECT policy_sha256 FROM ledger.policy_activation WHERE effective_at <= instant.now
+        ORDER BY effective_at DESC LIMIT 1
+    ) AS in_force ON true
+    """
+)
+_LIST = text(
+    """
+    SELECT policy.sha256, policy.name, policy.version, policy.published_by, policy.published_at,
+           (SELECT max(effective_at) FROM ledger.policy_activation WHERE policy_sha256 = policy.sha256) AS effective_at,
+           policy.sha256 IS NOT DISTINCT FROM (
+               SELECT policy_sha256 FROM ledger.policy_activation WHERE effective_at <= clock_timestamp()
+               ORDER BY effective_at DESC LIMIT 1
+           ) AS in_force
+    FROM ledger.policy ORDER BY policy.published_at
+    """
+)

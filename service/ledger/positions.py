@@ -1,0 +1,96 @@
+"""How far each partition is done. The row lock taken here is the fence: a zombie waits, then sees a newer offset."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, text
+
+from service.ledger.engine import Tx
+from service.ledger.tables import stream_position
+
+TopicPartition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """The next offset of a partition to be decided; `halted_at` is set while a person has to look first."""
+
+    cluster: str
+    topic: str
+    partition: int
+    next_offset: int
+    halted_at: datetime | None
+    halt_reason: str | None
+
+
+async def claim(tx: Tx, cluster: str, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
+    """Lock the positions of these partitions, sorted; one seen for the first time starts at its log's beginning offset."""
+    wanted = sorted(beginnings)
+    rows = (await tx.execute(_CLAIM, _arrays(cluster, wanted))).all()
+    if len(rows) < len(wanted):
+        first_seen = sorted(set(wanted) - {(row.topic, row.partition) for row in rows})
+        offsets = [beginnings[partition] for partition in first_seen]
+        await tx.execute(_FIRST_SIGHT, {**_arrays(cluster, first_seen), "offsets": offsets})
+        rows = (await tx.execute(_CLAIM, _arrays(cluster, wanted))).all()
+    return {(row.topic, row.partition): Position(**row._mapping) for row in rows}  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+async def advance(tx: Tx, cluster: str, next_offsets: Mapping[TopicPartition, int]) -> None:
+    """Move claimed positions on."""
+    wanted = sorted(next_offsets)
+    await tx.execute(_ADVANCE, {**_arrays(cluster, wanted), "offsets": [next_offsets[one] for one in wanted]})
+
+
+async def halt(tx: Tx, cluster: str, partition: TopicPartition, reason: str) -> None:
+    """Stop a partition until a person lifts the halt. Survives restarts and rebalances."""
+    await tx.execute(_HALT, {"cluster": cluster, "topic": partition[0], "partition": partition[1], "reason": reason})
+
+
+async def list_positions(tx: Tx) -> Sequence[Position]:
+    """All positions of all clusters, sorted."""
+    columns = stream_position.c
+    statement = select(stream_position).order_by(columns.cluster, columns.topic, columns.partition)
+    rows = (await tx.execute(statement)).all()
+    return [Position(**row._mapping) for row in rows]  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+def _arrays(cluster: str, partitions: Iterable[TopicPartition]) -> dict[str, object]:
+    both = list(partitions)
+    return {
+        "cluster": cluster,
+        "topics": [topic for topic, _ in both],
+        "partitions": [partition for _, partition in both],
+    }
+
+
+_PARTITIONS = "unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]))"
+_CLAIM = text(
+    f"""
+    SELECT cluster, topic, partition, next_offset, halted_at, halt_reason FROM ledger.stream_position
+    WHERE cluster = :cluster AND (topic, partition) IN (SELECT * FROM {_PARTITIONS})
+    ORDER BY topic, partition FOR UPDATE
+    """  # noqa: S608 -- a constant of ours
+)
+_FIRST_SIGHT = text(
+    """
+    INSERT INTO ledger.stream_position (cluster, topic, partition, next_offset)
+    SELECT :cluster, seen.* FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]),
+                                        CAST(:offsets AS bigint[])) AS seen
+    ON CONFLICT DO NOTHING
+    """
+)
+_ADVANCE = text(
+    """
+    UPDATE ledger.stream_position AS position SET next_offset = done.next_offset
+    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]))
+         AS done (topic, partition, next_offset)
+    WHERE position.cluster = :cluster AND position.topic = done.topic AND position.partition = done.partition
+    """
+)
+_HALT = text(
+    """
+    UPDATE ledger.stream_position SET halted_at = clock_timestamp(), halt_reason = :reason
+    WHERE cluster = :cluster AND topic = :topic AND partition = :partition AND halted_at IS NULL
+    """
+)

@@ -1,0 +1,257 @@
+"""Other people's words -> our facts. Pure: what an event says of its own subject, in the vocabulary of the policy."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import cast
+
+from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, Ownership, RedFlag, UserData
+from schemas.contracts import ContractData
+from schemas.parties import Item as WireItem
+from schemas.parties import Party, Residence
+from service.decide.facts import Assurance, Element, Item, Value
+from service.decide.ownership import Edge, examine
+from service.places import read_place
+
+_ACCOUNT_PLACES = (
+    "registered_in",
+    "organized_in",
+    "headquartered_in",
+    "principal_place_in",
+    "ultimate_parent_in",
+    "billing_in",
+    "payment_in",
+    "declared_in",
+)
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFacts:
+    """What is known of one subject by itself. `items` empty: none were named. `assurance`: what is better than declared."""
+
+    values: Mapping[str, Value]
+    items: tuple[Item, ...]
+    assurance: Mapping[str, Assurance]
+
+
+NOTHING = OwnFacts(values={}, items=(), assurance={})
+"""What is known of a subject nobody has told us about."""
+
+
+def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
+    """The facts of an account; monitoring flags of `earlier` stay, since the account's own events do not carry them."""
+    places, unreadable = _read_places({name: getattr(data, name) for name in _ACCOUNT_PLACES})
+    evidence = None if data.location_evidence is None else [_evidence(one) for one in data.location_evidence]
+    stated: dict[str, Value | None] = {
+        **{f"customer.{name}": place for name, place in places.items()},
+        "account.flags": earlier.values.get("account.flags", ()),
+        "account.red_flags": None if data.red_flags is None else tuple(_red_flag(flag) for flag in data.red_flags),
+        "account.from_future": from_future,
+        "account.channel": data.channel,
+        "account.payment_terms_days": data.payment_terms_days,
+        "customer.name_given": data.legal_name is not None and bool(_LETTER.search(data.legal_name)),
+        "customer.type": data.type,
+        "customer.government_function": data.government_function,
+        "customer.unreadable_places": unreadable,
+        "customer.users_population": data.users_population,
+        "customer.end_uses": _words(data.end_uses),
+        "customer.owners_disclosed": data.owners_disclosed,
+        "location.evidence": None if evidence is None else tuple(evidence),
+        "parties": _parties(data.parties),
+        **_ownership(data.ownership, data.parties),
+    }
+    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
+
+
+def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts) -> OwnFacts:
+    """The facts of an account after a report of the provider's monitoring, or the withdrawal of one."""
+    replaced = {data.flag_id, data.withdraws}
+    flags = [flag for flag in _flags(earlier) if flag.get("flag.id") not in replaced]
+    if data.withdraws is None:
+        flags.append({"flag.id": data.flag_id, "flag.category": data.category, "flag.severity": data.severity})
+    values = {**earlier.values, "account.flags": tuple(flags)}
+    return OwnFacts(values=values, items=earlier.items, assurance=earlier.assurance)
+
+
+def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
+    """The facts of a user. The deemed-export country is the most recent citizenship or residency (15 CFR 734.13(b))."""
+    places, unreadable = _read_places({"located_in": data.located_in})
+    ties = [*(data.citizenships or ()), *(data.permanent_residencies or ())]
+    read = [(tie, read_place(tie.country)) for tie in ties]
+    unreadable += tuple("citizenships" for _, place in read if place is None)
+    stated: dict[str, Value | None] = {
+        "person.us_status": data.us_status,
+        "person.citizenships": _places(residence.country for residence in data.citizenships)
+        if data.citizenships is not None
+        else None,
+        "person.deemed_export_country": _most_recent(ties),
+        "person.located_in": places.get("located_in"),
+        "person.employer_relation": data.employer_relation,
+        "customer.unreadable_places": unreadable or None,
+        "account.from_future": from_future or None,
+    }
+    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "user"))
+
+
+def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
+    """The facts of a contract, its end users and intermediaries included (15 CFR 748.5)."""
+    deliver_to = data.deliver_to or []
+    unreadable = tuple("deliver_to" for place in deliver_to if read_place(place) is None)
+    statement = data.end_use_statement
+    end_uses = data.end_uses if data.end_uses is not None else statement.end_uses if statement is not None else None
+    parties = [*(data.end_users or ()), *(data.intermediaries or ())]
+    stated: dict[str, Value | None] = {
+        "contract.deliver_to": _places(deliver_to) if data.deliver_to is not None else None,
+        "contract.value_usd": data.value if data.currency == "USD" else None,
+        "contract.end_uses": _words(end_uses),
+        "parties": _parties(parties) if data.end_users is not None or data.intermediaries is not None else None,
+        "customer.unreadable_places": unreadable or None,
+        "account.from_future": from_future or None,
+    }
+    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "contract"))
+
+
+def with_account(account: OwnFacts, own: OwnFacts) -> OwnFacts:
+    """A user's or contract's facts: the account's, plus its own. Lists that both give are joined, doubts add up."""
+    values = {**account.values, **own.values}
+    values.update(
+        {
+            name: cast("Value", (*_list(account.values.get(name)), *_list(own.values.get(name))))
+            for name in ("customer.unreadable_places", "parties")
+            if name in values
+        }
+    )
+    return OwnFacts(
+        values=values,
+        items=own.items or account.items,
+        assurance={**account.assurance, **own.assurance},
+    )
+
+
+def _list(value: Value | None) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _known(stated: Mapping[str, Value | None]) -> dict[str, Value]:
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def _read_places(stated: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The places that are ISO codes, and the names of the fields that hold something else."""
+    given = {name: code for name, code in stated.items() if code is not None}
+    read = {name: read_place(code) for name, code in given.items()}
+    readable = {name: place for name, place in read.items() if place is not None}
+    return readable, tuple(sorted(name for name, place in read.items() if place is None))
+
+
+def _places(codes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({place for code in codes if (place := read_place(code)) is not None}))
+
+
+def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if words is None else tuple(sorted(set(words)))
+
+
+def _evidence(seen: LocationEvidence) -> Element:
+    element: dict[str, str | int | Decimal | None] = {
+        "evidence.place": read_place(seen.place),
+        "evidence.kind": seen.kind,
+        "evidence.days": seen.days_seen,
+        "evidence.share": seen.share,
+    }
+    return {name: value for name, value in element.items() if value is not None}
+
+
+def _red_flag(flag: RedFlag) -> Element:
+    return {
+        "red_flag.edition": flag.edition,
+        "red_flag.number": flag.number,
+        "red_flag.resolved": flag.resolution is not None,
+    }
+
+
+def _parties(parties: Sequence[Party] | None) -> tuple[Element, ...] | None:
+    return None if parties is None else tuple(_party(party) for party in parties)
+
+
+def _party(party: Party) -> Element:
+    element: dict[str, str | tuple[str, ...] | None] = {
+        "party.role": party.role,
+        "party.kind": party.kind,
+        "party.countries": None if party.countries is None else _places(party.countries),
+    }
+    return {name: value for name, value in element.items() if value is not None}
+
+
+def _ownership(edges: Sequence[Ownership] | None, parties: Sequence[Party] | None) -> dict[str, Value | None]:
+    if not edges:
+        return {}
+    found = examine([Edge(owner=e.owner, owned=e.owned, percent=e.percent, kind=e.kind) for e in edges])
+    if found.state != "consistent":
+        return {"ownership.state": found.state}
+    ends = {
+        handle
+        for party in parties or ()
+        if party.kind in ("individual", "government")
+        for handle in (party.party_id, party.name)
+        if handle is not None
+    }
+    return {
+        "ownership.state": found.state,
+        "ownership.layers": found.layers,
+        "ownership.ends_known": found.ends <= ends,
+    }
+
+
+def _items(items: Sequence[WireItem] | None) -> tuple[Item, ...]:
+    wanted = {
+        Item(model=item.model, delivery=item.delivery, release=item.release, volume=item.volume) for item in items or ()
+    }
+    return tuple(sorted(wanted, key=lambda item: (item.model, item.delivery, item.release or "", item.volume or 0)))
+
+
+def _most_recent(ties: Sequence[Residence]) -> str | None:
+    """None when there are several and one has no date: which is the most recent cannot be told."""
+    if not ties or (len(ties) > 1 and any(tie.since is None for tie in ties)):
+        return None
+    latest = max(ties, key=lambda tie: tie.since or date.min)
+    if sum(tie.since == latest.since for tie in ties) > 1 and len({tie.country for tie in ties}) > 1:
+        return None
+    return read_place(latest.country)
+
+
+_FACT_OF_FIELD: Mapping[str, Mapping[str, str]] = {
+    "account": {
+        **{name: f"customer.{name}" for name in _ACCOUNT_PLACES},
+        "type": "customer.type",
+        "government_function": "customer.government_function",
+        "users_population": "customer.users_population",
+        "end_uses": "customer.end_uses",
+        "owners_disclosed": "customer.owners_disclosed",
+        "ownership": "ownership.ends_known",
+    },
+    "user": {
+        "us_status": "person.us_status",
+        "citizenships": "person.citizenships",
+        "located_in": "person.located_in",
+        "employer_relation": "person.employer_relation",
+    },
+    "contract": {"deliver_to": "contract.deliver_to", "value": "contract.value_usd", "end_uses": "contract.end_uses"},
+}
+
+
+def _assurance(stated: Mapping[str, str] | None, subject: str) -> dict[str, Assurance]:
+    facts = _FACT_OF_FIELD[subject]
+    return {
+        facts[field]: Assurance[level.upper()]
+        for field, level in (stated or {}).items()
+        if field in facts and level != "declared"
+    }
+
+
+def _flags(facts: OwnFacts) -> Iterable[Element]:
+    flags = facts.values.get("account.flags", ())
+    return (flag for flag in flags if isinstance(flag, Mapping)) if isinstance(flags, tuple) else ()
