@@ -7,8 +7,8 @@ from service.decide.facts import Assurance, Element, Facts, Item, Value
 COUNTRY_FACTS = ("customer.registered_in", "customer.organized_in", "customer.billing_in", "customer.payment_in")
 """They usually tell a country without a region: registers, laws and cards know none."""
 
-SITE_FACTS = ("customer.headquartered_in", "customer.principal_place_in", "customer.declared_in", "person.located_in")
-"""They tell where the customer or the person is."""
+SITE_FACTS = ("customer.headquartered_in", "customer.principal_place_in", "customer.declared_in")
+"""They tell where the customer is."""
 
 
 def derive(facts: Facts) -> dict[str, Value]:
@@ -19,6 +19,9 @@ def derive(facts: Facts) -> dict[str, Value]:
     values: dict[str, Value] = dict(facts.values)
     for name, level in facts.assurance.items():
         values["assured:" + name] = int(level)
+    unreadable = values.get("customer.unreadable_places")
+    if isinstance(unreadable, tuple):
+        values["customer.places_readable"] = not unreadable
     places = _places(values)
     if places:
         values["customer.places"] = places
@@ -54,11 +57,13 @@ def with_item(
 
 
 def _places(values: Mapping[str, Value]) -> tuple[str, ...]:
-    """All places. A country of registration, law or billing is left out where a site of the customer names its region."""
+    """All places. A country of registration, law or billing is left out where a site of the customer names a region."""
     sites = {place for name in SITE_FACTS if isinstance(place := values.get(name), str)}
     countries = {place for name in COUNTRY_FACTS if isinstance(place := values.get(name), str)}
-    named = {site.partition("-")[0] for site in sites if "-" in site}
-    found = sites | (countries - named)
+    found = sites | (countries - {site.partition("-")[0] for site in sites if "-" in site})
+    located = values.get("person.located_in")
+    if isinstance(located, str):
+        found.add(located)
     deliveries = values.get("contract.deliver_to")
     if isinstance(deliveries, tuple):
         found.update(place for place in deliveries if isinstance(place, str))
@@ -66,7 +71,7 @@ def _places(values: Mapping[str, Value]) -> tuple[str, ...]:
 
 
 def _with_regions(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
-    """The evidence with `evidence.region_known`: whether an embargoed region can be told from the rest of its country."""
+    """The evidence with `evidence.region_known`: whether the region can be told from the rest of its country."""
     return tuple(
         {**one, "evidence.region_known": "-" in place} if isinstance(place := one.get("evidence.place"), str) else one
         for one in evidence

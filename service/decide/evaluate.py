@@ -66,10 +66,9 @@ def _apply(one: ActiveRule, values: Values, item: int | None, facts: Facts, as_o
 def _waiver(
     kinds: frozenset[str], values: Values, authorizations: tuple[Authorization, ...], as_of: datetime
 ) -> Authorization | None:
-    for authorization in authorizations:
-        if authorization.kind in kinds and waives(authorization, values, as_of):
-            return authorization
-    return None
+    """Of several that fit the one with the first number, so that their order changes nothing."""
+    fitting = (one for one in authorizations if one.kind in kinds and waives(one, values, as_of))
+    return min(fitting, key=lambda one: one.number, default=None)
 
 
 def _verdict(applied: list[Applied], items: tuple[Item, ...], policy: Policy, as_of: datetime, facts: Facts) -> Verdict:

@@ -152,7 +152,8 @@ FLAG = _table(
         _T.TEXT,
         "what the provider's own monitoring reported",
         "never",
-        values="military_use cyber_operations mass_surveillance resale location_masking weapons_of_mass_destruction other",
+        values="military_use cyber_operations mass_surveillance resale location_masking "
+        "weapons_of_mass_destruction other",
     ),
     _spec("flag.severity", _T.TEXT, "how grave the report is", "never", values="low medium high severe"),
 )
@@ -276,6 +277,13 @@ VOCABULARY: Mapping[str, FactSpec] = _table(
         derived=True,
     ),
     _spec(
+        "customer.places_readable",
+        _T.BOOLEAN,
+        "every place given was an ISO 3166 code",
+        "never",
+        derived=True,
+    ),
+    _spec(
         "customer.places",
         _T.PLACES,
         "all places the customer is connected with, its parent's apart",
@@ -304,22 +312,28 @@ def read_value(spec: FactSpec, raw: object) -> Value:
     match spec.type:
         case FactType.TEXT | FactType.PLACE:
             return _read_text(spec, raw)
-        case FactType.BOOLEAN:
-            if isinstance(raw, bool):
-                return raw
-        case FactType.WHOLE:
-            if isinstance(raw, int) and not isinstance(raw, bool):
-                return raw
+        case FactType.BOOLEAN | FactType.WHOLE:
+            return _read_plain(spec, raw)
         case FactType.DECIMAL:
             return _read_decimal(spec, raw)
         case FactType.TEXTS | FactType.PLACES:
-            if isinstance(raw, list | tuple):
-                return tuple(_read_text(spec, one) for one in raw)
+            return tuple(_read_text(spec, one) for one in _read_list(spec, raw))
         case FactType.ELEMENTS:
-            if isinstance(raw, list | tuple):
-                return tuple(_read_element(spec, one) for one in raw)
+            return tuple(_read_element(spec, one) for one in _read_list(spec, raw))
         case _:
             assert_never(spec.type)
+
+
+def _read_plain(spec: FactSpec, raw: object) -> bool | int:
+    """True and 1 are not the same here, although Python says so."""
+    if isinstance(raw, int) and isinstance(raw, bool) is (spec.type is FactType.BOOLEAN):
+        return raw
+    raise _not_a(spec, raw)
+
+
+def _read_list(spec: FactSpec, raw: object) -> list[object] | tuple[object, ...]:
+    if isinstance(raw, list | tuple):
+        return raw
     raise _not_a(spec, raw)
 
 

@@ -30,7 +30,7 @@ LIMIT_SOURCES = frozenset({"location.evidence"})
 RELEASABLE = frozenset({"contradiction", "red_flag", "possible_match", "fact_missing"})
 
 Where = Callable[[str, str, Path], str]
-"""(`rule` or `group` or `policy`, its name, the path inside it) -> `file:line`, or whatever tells a person the place."""
+"""(`rule`, `group` or `policy`, its name, the path inside it) -> `file:line`, or what else tells a person the place."""
 
 
 def build(tree: Mapping[str, Json], sha256: str, where: Where) -> Policy:

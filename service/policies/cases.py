@@ -247,7 +247,7 @@ def _run(policy: Policy, case: Case) -> CaseResult:
 
 
 def _differences(expect: ExpectForm, verdict: Verdict) -> Iterable[str]:
-    answers = {
+    answers: dict[str, object] = {
         "outcome": verdict.outcome.name.lower(),
         "access": verdict.access.value,
         "hits": _rules(verdict, Result.HIT),

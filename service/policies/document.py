@@ -1,5 +1,7 @@
-"""YAML text -> a plain tree with the line of everything in it. Nothing in a document is guessed: what other readers
-of YAML would turn into something else than the text says is refused or stays text.
+"""YAML text -> a plain tree with the line of everything in it.
+
+Nothing in a document is guessed: what other readers of YAML would turn into something else than the text says is
+refused or stays text.
 """
 
 import re

@@ -17,7 +17,10 @@ from service.policies.resolve import Read, resolve
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPolicy:
-    """A checked document. `document` are its own bytes, `resolved` those that are hashed and from which `policy` follows."""
+    """A checked document. `document` are its own bytes, `resolved` those that are hashed.
+
+    `policy` follows from `resolved` alone.
+    """
 
     policy: Policy
     document: bytes
@@ -26,7 +29,10 @@ class LoadedPolicy:
 
 
 def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPolicy:
-    """The policy of a document; `parent` finds a version to extend, `file` a file beside it. PolicyRefused otherwise."""
+    """The policy of a document. `parent` finds a version to extend, `file` a file beside it; both raise LookupError.
+
+    PolicyRefused where the document is malformed, means nothing, or may not change its parent so.
+    """
     document = read_document(text, name)
     resolution = resolve(document, parent, file)
     resolved = orjson.dumps(resolution.tree, option=orjson.OPT_SORT_KEYS)
@@ -39,7 +45,7 @@ def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPol
 
 
 def load_file(path: Path) -> LoadedPolicy:
-    """The policy of a file, parents and catalogue being looked up in its directory. PolicyRefused or OSError otherwise."""
+    """The policy of a file; parents and catalogue are looked up beside it. PolicyRefused, or OSError, otherwise."""
     directory = path.parent
     return load_document(
         path.read_bytes(),

@@ -182,7 +182,8 @@ def _explain(error: ValidationError, form: type[Form], tree: object, document: D
         case "missing":
             text = f"expected '{name}', which is missing; add it"
         case _:
-            text = f"{'.'.join(map(str, inside))}: {first['msg'].removeprefix('Value error, ')}, got {_short(first['input'])}"
+            said = first["msg"].removeprefix("Value error, ")
+            text = f"{'.'.join(map(str, inside))}: {said}, got {_short(first['input'])}"
     return f"{where}: {rule}{text}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class PolicyRefused(ValueError):
+class PolicyRefused(ValueError):  # noqa: N818
     """The document cannot become a policy. The message is meant for the person who wrote it."""
 
 

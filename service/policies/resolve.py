@@ -1,6 +1,7 @@
-"""A document with its parents, groups and catalogue written out: the form that is hashed, stored and needs no other file.
+"""A document with its parents, groups and catalogue written out: the form that is hashed and needs no other file.
 
-Golden cases and notes are not part of it: they say nothing about what the policy decides. They stay in the stored document.
+Golden cases and notes are no part of it, since they change nothing that is decided. They stay in the document,
+which is stored beside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,9 +59,9 @@ def resolve(document: Document, parent: Read, file: Read) -> Resolution:
         "instrument": _plain(form.instrument.model_dump()),
         "legal_status": form.legal_status,
         "enforcement": form.enforcement,
-        "groups": dict(parts.groups),
+        "groups": _plain(parts.groups),
         "catalogue": parts.catalogue,
-        "lists": {"required": sorted(set(parts.lists.required)), "max_age": parts.lists.max_age},
+        "lists": _plain(parts.lists.model_dump()),
         "valid_for": parts.valid_for,
         "rules": [_rule(parts.rules[name]) for name in sorted(parts.rules)],
     }
@@ -112,7 +113,7 @@ def _check_parent(document: Document, form: PolicyForm, base: _Parts) -> None:
         raise PolicyRefused(f"{where}: '{form.extends}' calls itself version '{base.form.version}'; use one name")
     if base.form.policy != form.policy:
         raise PolicyRefused(
-            f"{where}: expected the policy line '{base.form.policy}' of the parent, got '{form.policy}'; one line is kept"
+            f"{where}: expected the policy line of the parent, '{base.form.policy}', got '{form.policy}'; keep one"
         )
 
 

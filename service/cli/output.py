@@ -1,0 +1,103 @@
+"""How commands speak: prose and tables for people, JSON for programs, and one line on stderr when something is wrong."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDEST = 100
+"""Longer lines of prose are hard to read."""
+_NOT_A_TERMINAL = 160
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program, and nothing else.")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; kept in the journal for ever.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal for ever.")]
+
+
+class Misuse(Exception):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 2
+    """The command was given something it cannot work with. The message is one line for the person who typed it."""
+
+
+class Failed(Exception):  # noqa: N818 -- as above, exit 1
+    """What was asked for was tried and did not succeed, or a check did not hold. The message is one line."""
+
+
+def console() -> Console:
+    """Where answers to people go. Markup is off: what we print was written by others and may hold brackets."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _NOT_A_TERMINAL
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+
+
+def say(text: str) -> None:
+    """Print prose; a paragraph is wrapped at a width that can be read."""
+    out = console()
+    for line in text.split("\n"):
+        out.print(textwrap.fill(line, min(WIDEST, out.width), break_long_words=False, break_on_hyphens=False))
+
+
+def warn(text: str) -> None:
+    """Print one line on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, none: str) -> None:
+    """Print a table, or the sentence `none` when it has no rows."""
+    if not rows:
+        say(none)
+        return
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    console().print(table)
+
+
+def emit(value: object) -> None:
+    """Print one JSON value on a line of its own; bytes as hexadecimal, instants as RFC 3339 in UTC."""
+    options = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_APPEND_NEWLINE
+    emit_bytes(orjson.dumps(value, default=_plain, option=options))
+
+
+def emit_bytes(content: bytes) -> None:
+    """Print bytes as they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def clock(at: datetime | None) -> str:
+    """An instant in a table: sortable, to the second, UTC; a dash for none."""
+    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def read_uuid(text: str, what: str) -> UUID:
+    """The id in `text`. Misuse when it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Misuse(
+            f"expected {what} such as 8f14e45f-ceea-567a-9a36-dedd4bea2543, got {text!r}"
+        ) from None
+
+
+def _plain(value: object) -> object:
+    match value:
+        case bytes():
+            return value.hex()
+        case Decimal() | UUID():
+            return str(value)
+        case frozenset():
+            return sorted(value)
+        case _ if hasattr(value, "__dataclass_fields__"):
+            return {name: getattr(value, name) for name in value.__dataclass_fields__}
+        case _:
+            raise TypeError(f"no JSON form for a {type(value).__name__}")
