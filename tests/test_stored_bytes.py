@@ -33,7 +33,9 @@ FACTS = Facts(
         "customer.unreadable_places": (),
         "contract.value_usd": Decimal("49000.00"),
         "contract.deliver_to": ("DE", "GB"),
-        "location.evidence": ({"evidence.place": "GB", "evidence.kind": "business", "evidence.share": Decimal("99.5")},),
+        "location.evidence": (
+            {"evidence.place": "GB", "evidence.kind": "business", "evidence.share": Decimal("99.5")},
+        ),
     },
     items=(
         Item(model="fable-5", delivery="api", release=None, volume=Decimal("1.50")),
@@ -91,7 +93,10 @@ def test_a_header_read_back_is_the_header_written() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcdefXYZ_.", max_size=6), inner, max_size=4),
     max_leaves=20,
 )

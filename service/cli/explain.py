@@ -1,6 +1,6 @@
 """A stored decision in the words of a person: what was decided, why, under which law, what would clear it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,8 +33,8 @@ _AUTHORITIES = {
 class Story:
     """A decision with what surrounds it.
 
-    `in_force` is the activation it was made under, `until` when that ended (None: it has not). `replaced` and `replaced_by`
-    are its neighbours, None where there is none. `stands` says whether it counts now.
+    `in_force` is the activation it was made under, `until` when that ends (None: no end is known). `replaced` and
+    `replaced_by` are its neighbours, None where there is none. `stands` says whether it counts now.
     """
 
     body: Body
@@ -53,7 +53,7 @@ def explain(story: Story) -> list[str]:
     paragraphs = [f"{_headline(body)} {_when(body)}"]
     paragraphs += [_reason(one, body, story.finder) for one in reasons]
     if not reasons:
-        paragraphs.append(_plainly(body, story.finder))
+        paragraphs.append(_plainly(story.finder))
     next_step = _next_step(body, reasons)
     if next_step:
         paragraphs.append(next_step)
@@ -78,7 +78,9 @@ def _headline(body: Body) -> str:
         return f"Approved: {who} may use {words.items(approved) if approved else 'everything it asked for'}."
     wait = " for now" if body["outcome"] == "hold" else ""
     if approved:
-        return f"{done.capitalize()} in part: {who} may use {words.items(approved)}, but not {words.items(refused)}{wait}."
+        return (
+            f"{done.capitalize()} in part: {who} may use {words.items(approved)}, but not {words.items(refused)}{wait}."
+        )
     return f"{done.capitalize()}: {who} may not use {words.items(refused) if refused else 'anything'}{wait}."
 
 
@@ -151,7 +153,7 @@ def _clears(clears: Sequence[str]) -> str:
     return words.sentence("; or ".join(parts))
 
 
-def _plainly(body: Body, finder: Finder) -> str:
+def _plainly(finder: Finder) -> str:
     count = words.plural(finder.rules_in_force(), "rule")
     return f"Nothing stands against it: of the {count} in force none applies, and no rule lacked a fact it needs."
 
@@ -197,22 +199,30 @@ def _policy(story: Story) -> str:
 
 
 def _history(story: Story) -> str:
-    return " ".join(_places_in_history(story))
+    body = story.body
+    place = f"It is decision {body['decision_id']}, entry {body['seq']} of lane {body['lane']} of the journal."
+    return f"{_before(story)}, and {_after(story)}. {place}"
 
 
-def _places_in_history(story: Story) -> Iterator[str]:
-    body, before, after = story.body, story.replaced, story.replaced_by
-    if before is None:
-        yield f"It was the first decision about this {body['subject_kind']}" + ("" if body["revision"] == 1 else " since it ended")
-    else:
-        yield f"It replaced the decision of {words.moment(before.decided_at)}, {_outcome(before)} ({before.decision_id}),"
+def _before(story: Story) -> str:
+    before, kind = story.replaced, story.body["subject_kind"]
+    if before is not None:
+        return (
+            f"It replaced the decision of {words.moment(before.decided_at)} ({_outcome(before)}, {before.decision_id})"
+        )
+    return f"It was the first decision about this {kind}" + (
+        "" if story.body["revision"] == 1 else " since it had ended"
+    )
+
+
+def _after(story: Story) -> str:
+    after = story.replaced_by
     if story.stands:
-        yield "and it stands."
-    elif after is not None:
-        yield f"and was itself replaced on {words.moment(after.decided_at)}: {_outcome(after)} ({after.decision_id})."
-    else:
-        yield f"and it no longer stands: the {body['subject_kind']} has ended, so nothing of it is approved."
-    yield f"Decision {body['decision_id']}, entry {body['seq']} of lane {body['lane']}."
+        return "it stands"
+    if after is not None:
+        when = words.moment(after.decided_at)
+        return f"was itself replaced on {when} ({_outcome(after)}, {after.decision_id})"
+    return f"no longer stands: the {story.body['subject_kind']} has ended, so nothing of it is approved"
 
 
 def _outcome(row: DecisionRow) -> str:

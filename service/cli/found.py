@@ -38,7 +38,7 @@ class Finder:
         return len(self._rules())
 
     def found(self, reason: Mapping[str, Any]) -> list[str]:
-        """The facts that made a rule's condition true, in words; [] when it was not true, or nobody can tell any more."""
+        """The facts that made a rule's condition true, in words; [] when it was not, or nobody can tell any more."""
         active = next((one for one in self._rules() if one.rule.name == reason["rule"]), None)
         if active is None or self.facts is None or reason["result"] == "unknown":
             return []

@@ -1,4 +1,4 @@
-"""How commands speak: prose and tables for people, JSON for programs, and one line on stderr when something is wrong."""
+"""How commands speak: prose and tables for people, JSON for programs, one line on stderr when something is wrong."""
 
 import os
 import sys
@@ -30,6 +30,11 @@ class Misuse(Exception):  # noqa: N818 -- it tells the caller what to do: say it
 
 class Failed(Exception):  # noqa: N818 -- as above, exit 1
     """What was asked for was tried and did not succeed, or a check did not hold. The message is one line."""
+
+
+def example(command: str) -> str:
+    """The end of a command's help: how it is typed. The backspace keeps typer from wrapping it."""
+    return f"\b\nExample:\n  {command}"
 
 
 def console() -> Console:
@@ -84,9 +89,7 @@ def read_uuid(text: str, what: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise Misuse(
-            f"expected {what} such as 8f14e45f-ceea-567a-9a36-dedd4bea2543, got {text!r}"
-        ) from None
+        raise Misuse(f"expected {what} such as 8f14e45f-ceea-567a-9a36-dedd4bea2543, got {text!r}") from None
 
 
 def _plain(value: object) -> object:

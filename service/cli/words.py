@@ -7,7 +7,8 @@ from typing import Any
 from service.decide.facts import VOCABULARY, FactSpec, Value
 
 _MONTHS = (
-    "January February March April May June July August September October November December".split()
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
 )
 _DELIVERIES = {"api": "by API", "weights": "as weights", "fine_tuning": "for fine-tuning", "compute": "as compute"}
 _ARTICLES = frozenset({"A", "An", "The", "One", "Another"})

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import cast
 
-from service.decide.facts import Value
+from service.decide.facts import VOCABULARY, Value
 
 Truth = bool | None
 """True, False, or None for UNKNOWN."""
@@ -75,9 +76,9 @@ def compile_condition(condition: Condition) -> Test:
         case Not(part):
             return _not(compile_condition(part))
         case Exists(fact, where):
-            return _exists(fact, compile_condition(where))
+            return _exists(fact, compile_condition(where), alone=_asks_only_elements(where, fact))
         case ForAll(fact, where):
-            return _not(_exists(fact, _not(compile_condition(where))))
+            return _not(_exists(fact, _not(compile_condition(where)), alone=_asks_only_elements(where, fact)))
         case Leaf():
             return _leaf(condition)
 
@@ -118,11 +119,11 @@ def matching_elements(condition: Condition, fact: str, values: Mapping[str, Valu
             return
 
 
-def _elements(value: Value) -> Iterator[Mapping[str, Value]]:
-    if isinstance(value, tuple):
-        for element in value:
-            if isinstance(element, Mapping):
-                yield element
+def _elements(value: Value) -> tuple[Mapping[str, Value], ...]:
+    """The elements of a list fact. TypeError for anything else: passing over it would be passing over a hit."""
+    if not isinstance(value, tuple):
+        raise TypeError(f"expected a list of elements, found a {type(value).__name__}")
+    return cast("tuple[Mapping[str, Value], ...]", value)
 
 
 def _all(tests: tuple[Test, ...]) -> Test:
@@ -161,14 +162,27 @@ def _not(test: Test) -> Test:
     return opposite
 
 
-def _exists(fact: str, where: Test) -> Test:
+def _asks_only_elements(where: Condition, fact: str) -> bool:
+    """Whether `where` looks at the element alone, so that it need not be seen together with all other facts."""
+    match where:
+        case All(parts) | AnyOf(parts):
+            return all(_asks_only_elements(part, fact) for part in parts)
+        case Not(part):
+            return _asks_only_elements(part, fact)
+        case Exists() | ForAll():
+            return False
+        case Leaf():
+            return where.fact in VOCABULARY[fact].elements and where.operator != "differs_from" and where.assured <= 1
+
+
+def _exists(fact: str, where: Test, *, alone: bool) -> Test:
     def exists(values: Mapping[str, Value]) -> Truth:
         elements = values.get(fact)
         if elements is None:
             return None
         truth: Truth = False
         for element in _elements(elements):
-            one = where({**values, **element})
+            one = where(element if alone else {**values, **element})
             if one:
                 return True
             if one is None:

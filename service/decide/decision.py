@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 
 class Outcome(IntEnum):
@@ -30,8 +31,7 @@ class Result(Enum):
     WAIVED = "waived"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """The result of one rule for one item, or for the subject when `item` is None.
 
     `authorization` is the number of what waived it, None unless `result` is WAIVED.

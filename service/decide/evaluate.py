@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
-from service.decide.condition import matching_elements, missing_facts
+from service.decide.condition import Truth, matching_elements, missing_facts
 from service.decide.decision import (
     Access,
     Authority,
@@ -35,32 +36,56 @@ def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
     plan = policy.at(as_of)
     values = derive(facts)
     items = facts.items or _whole_catalogue(policy)
-    applied = [_apply(one, values, None, facts, as_of) for one in plan.subject_rules]
+    findings: list[Finding] = []
+    doubtful: list[Doubt] = []
+    _apply(plan.subject_rules, values, None, facts, as_of, findings, doubtful)
     if plan.item_rules:
         for index, item in enumerate(items):
             seen = with_item(values, item, policy.catalogue)
-            applied += [_apply(one, seen, index, facts, as_of) for one in plan.item_rules]
-    return _verdict(applied, items, policy, as_of, facts)
+            _apply(plan.item_rules, seen, index, facts, as_of, findings, doubtful)
+    return _verdict(tuple(findings), doubtful, items, policy, as_of, facts)
 
 
 def _whole_catalogue(policy: Policy) -> tuple[Item, ...]:
     return tuple(Item(model=model, delivery="api", release=None, volume=None) for model in sorted(policy.catalogue))
 
 
-Applied = tuple[ActiveRule, Finding, Outcome, Values]
+class Doubt(NamedTuple):
+    """A finding that is not clear, with what it takes to explain it."""
+
+    active: ActiveRule
+    finding: Finding
+    outcome: Outcome
+    values: Values
 
 
-def _apply(one: ActiveRule, values: Values, item: int | None, facts: Facts, as_of: datetime) -> Applied:
-    truth = one.test(values)
-    rule = one.rule
-    if truth is False:
-        return one, Finding(rule.name, item, Result.CLEAR, None), Outcome.APPROVE, values
+def _apply(
+    rules: tuple[ActiveRule, ...],
+    values: Values,
+    item: int | None,
+    facts: Facts,
+    as_of: datetime,
+    findings: list[Finding],
+    doubtful: list[Doubt],
+) -> None:
+    for active in rules:
+        truth = active.test(values)
+        if truth is False:
+            findings.append(active.clear if item is None else Finding(active.rule.name, item, Result.CLEAR, None))
+            continue
+        doubt = _doubt(active, truth, values, item, facts, as_of)
+        findings.append(doubt.finding)
+        doubtful.append(doubt)
+
+
+def _doubt(active: ActiveRule, truth: Truth, values: Values, item: int | None, facts: Facts, as_of: datetime) -> Doubt:
+    rule = active.rule
     if truth is None:
-        return one, Finding(rule.name, item, Result.UNKNOWN, None), rule.unknown, values
+        return Doubt(active, Finding(rule.name, item, Result.UNKNOWN, None), rule.unknown, values)
     waiver = _waiver(rule.waivable_by, values, facts.authorizations, as_of)
     if waiver is not None:
-        return one, Finding(rule.name, item, Result.WAIVED, waiver.number), Outcome.APPROVE, values
-    return one, Finding(rule.name, item, Result.HIT, None), rule.outcome, values
+        return Doubt(active, Finding(rule.name, item, Result.WAIVED, waiver.number), Outcome.APPROVE, values)
+    return Doubt(active, Finding(rule.name, item, Result.HIT, None), rule.outcome, values)
 
 
 def _waiver(
@@ -71,8 +96,14 @@ def _waiver(
     return min(fitting, key=lambda one: one.number, default=None)
 
 
-def _verdict(applied: list[Applied], items: tuple[Item, ...], policy: Policy, as_of: datetime, facts: Facts) -> Verdict:
-    doubtful = [one for one in applied if one[1].result is not Result.CLEAR]
+def _verdict(
+    findings: tuple[Finding, ...],
+    doubtful: list[Doubt],
+    items: tuple[Item, ...],
+    policy: Policy,
+    as_of: datetime,
+    facts: Facts,
+) -> Verdict:
     subject = max((outcome for _, finding, outcome, _ in doubtful if finding.item is None), default=Outcome.APPROVE)
     verdicts = tuple(_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items))
     outcome = max((verdict.outcome for verdict in verdicts), default=subject)
@@ -84,7 +115,7 @@ def _verdict(applied: list[Applied], items: tuple[Item, ...], policy: Policy, as
         outcome=outcome,
         access=_access(approved, len(items), subject),
         items=verdicts,
-        findings=tuple(finding for _, finding, _, _ in applied),
+        findings=findings,
         reasons=reasons,
         limits=_limits(doubtful) if something else (),
         authority=_authority(doubtful, facts) if something else None,
@@ -94,7 +125,7 @@ def _verdict(applied: list[Applied], items: tuple[Item, ...], policy: Policy, as
     )
 
 
-def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Applied]) -> ItemVerdict:
+def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Doubt]) -> ItemVerdict:
     own = [(finding.rule, outcome) for _, finding, outcome, _ in doubtful if finding.item == index]
     return ItemVerdict(
         model=item.model,
@@ -112,14 +143,14 @@ def _access(approved: int, asked: int, subject: Outcome) -> Access:
     return Access.PARTIAL if approved else Access.NONE
 
 
-def _reasons(doubtful: list[Applied]) -> tuple[Reason, ...]:
-    grouped: dict[tuple[str, str], list[Applied]] = {}
+def _reasons(doubtful: list[Doubt]) -> tuple[Reason, ...]:
+    grouped: dict[tuple[str, str], list[Doubt]] = {}
     for one in doubtful:
         grouped.setdefault((one[1].rule, one[1].result.value), []).append(one)
     return tuple(_reason(grouped[key]) for key in sorted(grouped))
 
 
-def _reason(same: list[Applied]) -> Reason:
+def _reason(same: list[Doubt]) -> Reason:
     active, finding, outcome, _ = same[0]
     missing: set[str] = set()
     if finding.result is Result.UNKNOWN:
@@ -139,7 +170,7 @@ def _reason(same: list[Applied]) -> Reason:
     )
 
 
-def _limits(doubtful: list[Applied]) -> tuple[Limit, ...]:
+def _limits(doubtful: list[Doubt]) -> tuple[Limit, ...]:
     places: dict[str, set[str]] = {}
     for active, finding, _, values in doubtful:
         rule = active.rule
@@ -153,7 +184,7 @@ def _place_of(element: Mapping[str, Value]) -> Value | None:
     return element.get("evidence.place")
 
 
-def _authority(doubtful: list[Applied], facts: Facts) -> Authority:
+def _authority(doubtful: list[Doubt], facts: Facts) -> Authority:
     numbers = sorted(finding.authorization for _, finding, _, _ in doubtful if finding.authorization is not None)
     if not numbers:
         return Authority(kind="no_license_required", number=None)
@@ -165,7 +196,7 @@ def _next_actor(hold_kinds: tuple[str, ...]) -> str | None:
     return next((actor for kind, actor in NEXT_ACTORS.items() if kind in hold_kinds), None)
 
 
-def _valid_until(policy: Policy, as_of: datetime, doubtful: list[Applied], facts: Facts) -> datetime | None:
+def _valid_until(policy: Policy, as_of: datetime, doubtful: list[Doubt], facts: Facts) -> datetime | None:
     used = {finding.authorization for _, finding, _, _ in doubtful if finding.authorization is not None}
     ends = [one.valid_until for one in facts.authorizations if one.number in used]
     if policy.valid_for is not None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from service.decide.condition import All, AnyOf, Condition, Exists, ForAll, Leaf, Not, Test, compile_condition
-from service.decide.decision import Outcome
+from service.decide.decision import Finding, Outcome, Result
 from service.decide.facts import Value
 
 HOLD_KINDS = (
@@ -103,11 +103,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
-    """A rule in force, with its condition compiled."""
+    """A rule in force, with its condition compiled. `clear` is its finding for a subject when it does not apply."""
 
     rule: Rule
     when: Condition
     test: Test
+    clear: Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,8 @@ def _plan(policy: Policy, instant: datetime) -> Plan:
     for rule in sorted(policy.rules, key=lambda rule: rule.name):
         if any(interval.holds(instant) for interval in rule.in_force):
             when = inline_groups(rule.when, groups)
-            active.append(ActiveRule(rule, when, compile_condition(when)))
+            clear = Finding(rule.name, None, Result.CLEAR, None)
+            active.append(ActiveRule(rule, when, compile_condition(when), clear))
     return Plan(
         tuple(one for one in active if not one.rule.per_item),
         tuple(one for one in active if one.rule.per_item),

@@ -38,7 +38,7 @@ def build(tree: Mapping[str, Json], sha256: str, where: Where) -> Policy:
     name = f"{tree.get('policy')} {tree.get('version')}"
     if tree.get("format") != FORMAT:
         raise PolicyRefused(
-            f"{name}: expected resolved form {FORMAT}, got {tree.get('format')!r}; use a newer exportgate"
+            f"policy {name}: expected resolved form {FORMAT}, got {tree.get('format')!r}; use a newer exportgate"
         )
     groups = {
         group: _group(group, cast("list[dict[str, Json]]", members), where)

@@ -1,48 +1,49 @@
 """Reads a whole topic once, as it stands: for comparing what was published with what the ledger says."""
 
 import asyncio
-from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from service.reading import Record
+from service.stream.connection import Connection, StreamError
 
 _POLL_MS = 200
 
 
-async def read_topic(
-    bootstrap: str, topic: str, *, within_seconds: float, options: Mapping[str, object] | None = None
-) -> list[Record]:
-    """All records of a topic up to the end it had at the start, each partition's in order; nothing is committed.
+async def read_topic(connection: Connection, topic: str, *, within_seconds: float) -> list[Record]:
+    """All records of a topic of the contract up to the end it has now, each partition's in order; nothing is committed.
 
-    `options` go to the client as they are (SASL, TLS). LookupError when there is no such topic; TimeoutError when the end is
-    not reached within the seconds given.
+    StreamError when there is no such topic, or when the end is not reached within the seconds given.
     """
+    name = connection.topic(topic)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=_POLL_MS,
-        **(options or {}),
+        **connection.arguments(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=_POLL_MS
     )
-    async with asyncio.timeout(within_seconds):
-        await consumer.start()
-        try:
-            return await _read_all(consumer, topic)
-        finally:
-            await consumer.stop()
+    try:
+        async with asyncio.timeout(within_seconds):
+            try:
+                await consumer.start()
+                return await _read_all(consumer, name)
+            finally:
+                await consumer.stop()
+    except (KafkaError, TimeoutError) as error:
+        raise StreamError(
+            f"topic {name} at {connection.bootstrap} could not be read to its end within {within_seconds:.0f} s "
+            f"({type(error).__name__}); is the broker there?"
+        ) from error
 
 
 async def _read_all(consumer: AIOKafkaConsumer, topic: str) -> list[Record]:
     # Asking for one topic by name would make it, on brokers that make topics by themselves.
     if topic not in await consumer.topics():
-        raise LookupError(f"expected a topic {topic}, but the broker has none of that name")
+        raise StreamError(f"expected a topic {topic}, but the broker has none of that name")
     partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
     consumer.assign(partitions)
     ends = await consumer.end_offsets(partitions)
     records: list[Record] = []
-    while any(await consumer.position(partition) < ends[partition] for partition in partitions):
+    while [partition for partition in partitions if await consumer.position(partition) < ends[partition]]:
         polled = await consumer.getmany(timeout_ms=_POLL_MS)
         records += [_record(one) for batch in polled.values() for one in batch]
     return sorted(records, key=lambda record: (record.partition, record.offset))

@@ -1,0 +1,91 @@
+"""The `exportgate` command: one module a group of commands, and the one place where errors become exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from service import __version__
+from service.cli import database, decisions, events, policy, positions, quarantine
+from service.cli.output import Failed, Misuse, example
+from service.cli.replay import replay
+from service.cli.serve import serve
+
+OK, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
+_UsageError = typer.BadParameter.__mro__[1]
+"""Every kind of misuse that typer itself finds; typer exports of these classes only one of the leaves."""
+
+app = typer.Typer(
+    name="exportgate",
+    help="Decides whether a customer may be licensed under the export policy in force.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve)
+app.add_typer(database.app, name="db")
+app.add_typer(policy.app, name="policy")
+app.add_typer(events.app, name="events")
+app.add_typer(decisions.app, name="decisions")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(positions.app, name="positions")
+app.command(
+    "replay",
+    short_help="Make every decision again and compare.",
+    epilog=example("exportgate replay --since 2026-06-12T21:21:00Z"),
+)(replay)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer passes the option's value
+    if wanted:
+        sys.stdout.write(f"exportgate {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _exportgate(
+    *,
+    _shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Decides whether a customer may be licensed under the export policy in force."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 a failed check, 2 misuse, 130 Ctrl-C."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. What goes wrong in a way that was foreseen is one line on stderr."""
+    try:
+        code = app(list(arguments) or ["--help"], standalone_mode=False)
+    except _UsageError as error:
+        return _end(_one_line(error), MISUSE)
+    except Misuse as error:
+        return _end(str(error), MISUSE)
+    except Failed as error:
+        return _end(str(error), FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our answer has read enough, such as `head`. Python would complain at exit about the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code if isinstance(code, int) else OK
+
+
+def _end(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return code
+
+
+def _one_line(error: Exception) -> str:
+    """What typer found wrong, and where help is."""
+    message = getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    command = "exportgate" if context is None else context.command_path
+    return f"{message} See: {command} --help"

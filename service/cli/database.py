@@ -1,0 +1,111 @@
+"""`exportgate db`: make the database, bring it to the newest version, and check that tables and migrations agree."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import URL, make_url
+
+from service.cli.connect import database_url, engine, login_engine, place, run
+from service.cli.output import AsJson, Failed, emit, example, say, warn
+from service.cli.words import plural
+from service.embedded.postgres import running_postgres
+from service.embedded.server import EmbeddedServerError
+from service.ledger import schema
+from service.ledger.lanes import read_installation
+
+app = typer.Typer(help="Make, upgrade and check the database.")
+DEFAULT_LANES = 16
+
+
+@app.command(short_help="Make roles, tables and lanes.", epilog=example("exportgate db init --lanes 16"))
+def init(
+    lanes: Annotated[
+        int,
+        typer.Option(min=1, max=1024, help="Parallel histories, fixed for ever; Kafka partitions should divide it."),
+    ] = DEFAULT_LANES,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make roles, tables and lanes in an empty database; the user of EXPORTGATE_DATABASE_URL must be able to make roles."""
+    url = database_url()
+    made = run(make_database(url, lanes))
+    if as_json:
+        emit({"database": place(url), "lanes": made})
+        return
+    say(f"The database at {place(url)} is ready, with {plural(made, 'lane')}.")
+    if made != lanes:
+        say(f"It was made with {plural(made, 'lane')} before, and that cannot change: --lanes {lanes} had no effect.")
+
+
+@app.command(short_help="Bring the tables to the newest version.", epilog=example("exportgate db upgrade"))
+def upgrade(*, as_json: AsJson = False) -> None:
+    """Bring the tables to the version of this program; safe while the previous release runs, and to repeat."""
+    url = database_url()
+    run(_upgrade())
+    if as_json:
+        emit({"database": place(url), "upgraded": True})
+    else:
+        say(f"The tables at {place(url)} are up to date.")
+
+
+@app.command(short_help="Compare the tables with the code.", epilog=example("exportgate db check --embedded"))
+def check(
+    *,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="In a PostgreSQL of its own: also migrates up, down and up again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the tables that the code expects with those that the migrations make; exit 1 when they differ."""
+    found = run(_check_embedded() if embedded else _check())
+    if as_json:
+        emit({"differences": found})
+    for difference in () if as_json else found:
+        warn(difference)
+    if found:
+        raise Failed(
+            f"{plural(len(found), 'difference')} between tables.py and the database; write a migration, or run: "
+            "exportgate db upgrade"
+        )
+    if not as_json:
+        say("Tables and migrations agree.")
+
+
+async def make_database(url: URL, lanes: int) -> int:
+    """Make roles, tables and lanes at a superuser's `url`, and return the number of lanes it has. Idempotent."""
+    async with login_engine(url) as superuser, superuser.begin() as tx:
+        await schema.create_roles(tx)
+    async with engine("owner", url=url) as owner:
+        await schema.upgrade(owner)
+        async with owner.begin() as tx:
+            await schema.install(tx, lanes)
+            return (await read_installation(tx)).lanes
+
+
+async def _upgrade() -> None:
+    async with engine("owner") as owner:
+        await schema.upgrade(owner)
+
+
+async def _check() -> list[str]:
+    async with engine("owner") as owner:
+        return await schema.differences(owner)
+
+
+async def _check_embedded() -> list[str]:
+    try:
+        async with running_postgres(fsync=False) as server:
+            await server.create_database("exportgate")
+            return await _up_down_up(make_url(server.url()))
+    except EmbeddedServerError as error:
+        raise Failed(str(error)) from None
+
+
+async def _up_down_up(url: URL) -> list[str]:
+    await make_database(url, DEFAULT_LANES)
+    async with engine("owner", url=url) as owner:
+        first = await schema.differences(owner)
+        await schema.downgrade(owner, "base")
+        await schema.upgrade(owner)
+        again = await schema.differences(owner)
+    return first + [f"after down and up again: {difference}" for difference in again if difference not in first]

@@ -1,0 +1,297 @@
+"""`exportgate policy`: publish, activate, look at and test the law as it is decided by."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy.exc import IntegrityError
+
+from service.cli import vocabulary
+from service.cli.connect import ledger, run, sqlstate
+from service.cli.output import (
+    AsJson,
+    By,
+    Failed,
+    Misuse,
+    Reason,
+    clock,
+    emit,
+    emit_bytes,
+    example,
+    say,
+    say_table,
+    warn,
+)
+from service.cli.words import moment, plural
+from service.ledger.engine import Tx
+from service.ledger.policies import (
+    Activation,
+    Published,
+    list_activations,
+    list_policies,
+    policy_document,
+    resolved_policy,
+)
+from service.policies import LoadedPolicy, PolicyRefused, load_file, policy_files
+from service.policies.cases import CaseResult, run_cases
+from service.policies.lifecycle import activate as activate_policy
+from service.policies.lifecycle import publish as publish_policy
+from service.policies.model import read_instant
+from service.policies.refusal import suggestion
+
+app = typer.Typer(help="Publish, activate, show and test policy versions.")
+app.command("facts", short_help="Print every fact a policy may ask for.", epilog=example("exportgate policy facts"))(
+    vocabulary.facts
+)
+
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")]
+_UNIQUE = "23505"
+_SHA256_LENGTH = 64
+
+
+@app.command(
+    short_help="Store a version whose golden cases hold.",
+    epilog=example("exportgate policy publish deploy/policies/baseline-2026-02.yaml --by ann"),
+)
+def publish(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The document; parents and catalogue lie beside it.")],
+    by: By,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Store a version whose golden cases all hold. Nothing is decided by it until it is activated."""
+    loaded = _load(file)
+    failures = [result.failure for result in run_cases(loaded.policy, loaded.cases) if result.failure is not None]
+    if failures:
+        for failure in failures:
+            warn(failure)
+        cases = plural(len(loaded.cases), "case")
+        raise Failed(f"not published: {len(failures)} of {cases} of {file.name} fail; correct the rules or the cases")
+    stored = run(_publish(loaded, by))
+    policy = loaded.policy
+    if as_json:
+        emit({"name": policy.name, "version": policy.version, "sha256": policy.sha256, "stored": stored})
+    elif stored:
+        say(
+            f"Published {policy.name} {policy.version} ({policy.sha256}); {_all_hold(len(loaded.cases))}.\n"
+            f"Nothing is decided by it yet: exportgate policy activate {policy.version} --by NAME --reason TEXT"
+        )
+    else:
+        say(f"{policy.name} {policy.version} was published before, exactly as it stands ({policy.sha256}).")
+
+
+@app.command(
+    short_help="Put a version in force, now or later.",
+    epilog=example(
+        'exportgate policy activate 2026-06-12 --by bob --reason "letter received" --at 2026-06-12T21:21:00Z'
+    ),
+)
+def activate(
+    version: Version,
+    by: By,
+    reason: Reason,
+    at: Annotated[str | None, typer.Option(metavar="RFC3339", help="From when; now when left out.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Put a published version in force, now or at a time to come; events are decided by it from then on."""
+    when = None if at is None else _instant(at)
+    sha256, effective_at = run(_activate(version, when, by, reason))
+    if as_json:
+        emit({"version": version, "sha256": sha256, "in_force_from": effective_at})
+    else:
+        say(f"{version} is in force from {moment(effective_at)}.")
+
+
+@app.command("list", short_help="List versions and when they were in force.", epilog=example("exportgate policy list"))
+def list_(*, as_json: AsJson = False) -> None:
+    """List every published version, and from when to when it was in force."""
+    policies, activations = run(_list())
+    spells = _spells(activations)
+    if as_json:
+        for one in policies:
+            mine = [{"from": start, "to": end, "by": by} for sha256, start, end, by in spells if sha256 == one.sha256]
+            emit({"name": one.name, "version": one.version, "sha256": one.sha256, "in_force": one.in_force,
+                  "published_by": one.published_by, "published_at": one.published_at, "spells": mine})  # fmt: skip
+        return
+    rows = [
+        [
+            one.name,
+            one.version,
+            one.sha256.hex()[:12],
+            f"{clock(one.published_at)} by {one.published_by}",
+            _state(one, spells),
+        ]
+        for one in policies
+    ]
+    nothing = (
+        "No policy is published. Begin with: exportgate policy publish deploy/policies/baseline-2026-02.yaml --by NAME"
+    )
+    say_table(["policy", "version", "sha256", "published", "in force"], rows, none=nothing)
+
+
+@app.command(
+    short_help="Print a version as it was published.", epilog=example("exportgate policy show 2026-06-12 --resolved")
+)
+def show(
+    version: Version,
+    *,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="The hashed form: JSON, parents, groups and catalogue written out.")
+    ] = False,
+) -> None:
+    """Print a published version, byte for byte as it was published."""
+    emit_bytes(run(_show(version, resolved=resolved)))
+
+
+@app.command(
+    short_help="Check documents and run their cases.", epilog=example("exportgate policy test deploy/policies")
+)
+def test(
+    paths: Annotated[list[Path], typer.Argument(metavar="DIR-or-FILE...", help="Documents, or directories of them.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check documents and run their golden cases, without a database; exit 1 when one is refused or fails."""
+    files = [file for path in paths for file in _files(path)]
+    refused, results = 0, list[CaseResult]()
+    for file in files:
+        try:
+            loaded = _load(file)
+        except Failed as refusal:
+            refused += 1
+            _tell_refused(file, str(refusal), as_json=as_json)
+            continue
+        ran = run_cases(loaded.policy, loaded.cases)
+        results += ran
+        _tell(loaded, ran, as_json=as_json)
+    failed = sum(result.failure is not None for result in results)
+    documents, cases = plural(len(files), "document"), plural(len(results), "case")
+    if refused or failed:
+        raise Failed(f"{documents}, {cases}: {failed} failed, {plural(refused, 'document')} refused")
+    if not as_json:
+        say(f"{documents}, {cases}: all hold.")
+
+
+def _load(file: Path) -> LoadedPolicy:
+    try:
+        return load_file(file)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
+    except OSError as error:
+        raise Misuse(f"expected a policy document, but {file} cannot be read: {error.strerror}") from None
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = policy_files(path)
+    if not found:
+        raise Misuse(f"expected policy documents (*.yaml with a line 'policy:') in {path}, found none")
+    return found
+
+
+def _tell_refused(file: Path, message: str, *, as_json: bool) -> None:
+    if as_json:
+        emit({"file": str(file), "refused": message})
+    else:
+        warn(message)
+
+
+def _tell(loaded: LoadedPolicy, results: Sequence[CaseResult], *, as_json: bool) -> None:
+    version = loaded.policy.version
+    if as_json:
+        for result in results:
+            emit({"version": version, "case": result.case.name, "place": result.case.place,
+                  "holds": result.failure is None, "failure": result.failure})  # fmt: skip
+        return
+    failures = [result.failure for result in results if result.failure is not None]
+    for failure in failures:
+        warn(failure)
+    told = f"{len(failures)} of {plural(len(results), 'case')} fail" if failures else _all_hold(len(results))
+    say(f"{version}: {plural(len(loaded.policy.rules), 'rule')}, {told}")
+
+
+def _all_hold(cases: int) -> str:
+    return "it has no cases" if cases == 0 else f"{'its case holds' if cases == 1 else f'all {cases} cases hold'}"
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return read_instant(text)
+    except ValueError as error:
+        raise Misuse(f"--at: {error}") from None
+
+
+async def _publish(loaded: LoadedPolicy, by: str) -> bool:
+    try:
+        async with ledger("policy_officer") as tx:
+            return await publish_policy(
+                tx, policy=loaded.policy, document=loaded.document, resolved=loaded.resolved, published_by=by
+            )
+    except IntegrityError as error:
+        if sqlstate(error) != _UNIQUE:
+            raise
+        version = loaded.policy.version
+        raise Failed(
+            f"version {version} is published already with other content, and never changes; "
+            "give this one a version of its own"
+        ) from None
+
+
+async def _activate(version: str, at: datetime | None, by: str, reason: str) -> tuple[bytes, datetime]:
+    try:
+        async with ledger("policy_officer") as tx:
+            sha256, _ = await _find(tx, version)
+            return sha256, await activate_policy(tx, sha256=sha256, at=at, activated_by=by, reason=reason)
+    except PolicyRefused as refusal:
+        raise (Failed if at is None else Misuse)(str(refusal)) from None
+    except IntegrityError as error:
+        if sqlstate(error) != _UNIQUE:
+            raise
+        raise Misuse(f"another version comes into force at exactly {at}; choose another time") from None
+
+
+async def _find(tx: Tx, version: str) -> tuple[bytes, bytes]:
+    found = None if _is_odd_hash(version) else await policy_document(tx, version)
+    if found is None:
+        known = [one.version for one in await list_policies(tx)]
+        raise Misuse(f"no version '{version}' is published{suggestion(version, known)}; see: exportgate policy list")
+    return found
+
+
+def _is_odd_hash(version: str) -> bool:
+    return len(version) == _SHA256_LENGTH and any(letter not in "0123456789abcdef" for letter in version)
+
+
+async def _list() -> tuple[Sequence[Published], Sequence[Activation]]:
+    async with ledger("auditor") as tx:
+        return await list_policies(tx), await list_activations(tx)
+
+
+async def _show(version: str, *, resolved: bool) -> bytes:
+    async with ledger("auditor") as tx:
+        sha256, document = await _find(tx, version)
+        return await resolved_policy(tx, sha256) + b"\n" if resolved else document
+
+
+Spell = tuple[bytes, datetime, datetime | None, str]
+"""(sha256, from, to, activated by); `to` is None for what comes last."""
+
+
+def _spells(activations: Sequence[Activation]) -> list[Spell]:
+    ends = [one.effective_at for one in activations[1:]]
+    return [
+        (one.policy_sha256, one.effective_at, end, one.activated_by)
+        for one, end in zip(activations, [*ends, None], strict=False)
+    ]
+
+
+def _state(one: Published, spells: Sequence[Spell]) -> str:
+    mine = [(start, end) for sha256, start, end, _ in spells if sha256 == one.sha256]
+    if not mine:
+        return "never activated"
+    told = ", ".join(f"{clock(start)} to {clock(end)}" if end else f"from {clock(start)}" for start, end in mine)
+    return f"NOW: {told}" if one.in_force else told

@@ -1,0 +1,5 @@
+"""`exportgate serve`: decide events until stopped."""
+
+
+def serve() -> None:
+    """TODO."""

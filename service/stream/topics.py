@@ -1,0 +1,142 @@
+"""The topics as they are on the brokers, held against the contract before anything is consumed or published."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.topics import INPUT_TOPICS, TOPICS, Topic
+from service.stream.connection import Connection, StreamError
+
+log = structlog.get_logger(__name__)
+
+_TOPIC_ERRORS = 0
+_ATTEMPT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What the brokers have: their cluster's id, and the partitions of each topic by its name in the contract."""
+
+    id: str
+    partitions: Mapping[str, int]
+
+
+async def verify_topics(
+    connection: Connection, *, create: bool, replication_factor: int, within_seconds: float = _ATTEMPT_SECONDS
+) -> Cluster:
+    """Look whether every topic of the contract is there as the contract has it; make missing ones only when `create`.
+
+    StreamError for brokers that do not answer within the seconds given, a missing topic, and one that is compacted and
+    must not be (or the other way round): records would vanish. Unequal partitions are correct but slow, hence a warning.
+    """
+    try:
+        async with asyncio.timeout(within_seconds), _admin(connection) as admin:
+            # The list of all topics: asking for one by name would make it, on brokers that make topics by themselves.
+            found = await _partitions(admin)
+            missing = [topic for topic in TOPICS if connection.topic(topic.name) not in found]
+            if missing and create:
+                await _create(admin, connection, missing, replication_factor)
+                found = await _partitions(admin)
+            _refuse_missing(connection, found)
+            await _refuse_cleanup(admin, connection)
+            cluster = await admin.describe_cluster()
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise StreamError(_unreachable(connection, error)) from error
+    partitions = {topic.name: found[connection.topic(topic.name)] for topic in TOPICS}
+    _warn_of_partitions(connection, partitions)
+    return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
+
+
+@asynccontextmanager
+async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection.arguments())
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    topics = await admin.describe_topics()
+    return {topic["topic"]: len(topic["partitions"]) for topic in topics}
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, connection: Connection, topics: list[Topic], replication_factor: int
+) -> None:
+    wanted = [
+        NewTopic(
+            connection.topic(topic.name),
+            topic.partitions,
+            replication_factor,
+            topic_configs={"cleanup.policy": "compact"} if topic.compacted else {},
+        )
+        for topic in topics
+    ]
+    answer = await admin.create_topics(wanted)
+    for name, code, *message in answer.topic_errors:
+        # Another worker may make the same topics at the same moment.
+        if code != _TOPIC_ERRORS and for_code(code) is not TopicAlreadyExistsError:
+            reason = message[0] if message and message[0] else for_code(code).__name__
+            raise StreamError(f"topic {name} could not be made: {reason}; make it by hand, or mend what refuses it")
+    log.info("topics made", topics=[topic.name for topic in wanted])
+
+
+def _refuse_missing(connection: Connection, found: Mapping[str, int]) -> None:
+    missing = [topic for topic in TOPICS if connection.topic(topic.name) not in found]
+    if missing:
+        names = ", ".join(connection.topic(topic.name) for topic in missing)
+        partitions = ", ".join(str(topic.partitions) for topic in missing)
+        raise StreamError(
+            f"missing at {connection.bootstrap}: topic {names} (partitions: {partitions}); make them, or start once "
+            "with --create-topics"
+        )
+
+
+async def _refuse_cleanup(admin: AIOKafkaAdminClient, connection: Connection) -> None:
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, connection.topic(topic.name), {"cleanup.policy": None})
+        for topic in TOPICS
+    ]
+    policies: dict[str, str] = {}
+    for answer in await admin.describe_configs(resources):
+        for code, _message, _kind, name, entries in answer.resources:
+            if code == _TOPIC_ERRORS:
+                policies |= {name: str(entry[1]) for entry in entries if entry[0] == "cleanup.policy"}
+    for topic in TOPICS:
+        name = connection.topic(topic.name)
+        policy = policies.get(name)
+        wanted = "compact" if topic.compacted else "delete"
+        if policy is None:
+            # Brokers that do not tell (the embedded one) cannot be checked; the contract still holds.
+            log.debug("cleanup.policy not told", topic=name)
+        elif policy != wanted:
+            raise StreamError(f"topic {name}: expected cleanup.policy={wanted}, found {policy}; alter the topic")
+
+
+def _warn_of_partitions(connection: Connection, partitions: Mapping[str, int]) -> None:
+    counts = {connection.topic(topic.name): partitions[topic.name] for topic in INPUT_TOPICS}
+    if len(set(counts.values())) > 1:
+        log.warning("input topics have unequal partitions: correct, but workers wait for each other", partitions=counts)
+
+
+def _unreachable(connection: Connection, error: BaseException) -> str:
+    said = type(error).__name__
+    return (
+        f"no Kafka broker answers at {connection.bootstrap} as {connection.security_protocol} ({said}); "
+        "set EXPORTGATE_KAFKA_BOOTSTRAP, and EXPORTGATE_KAFKA_SECURITY_PROTOCOL with what belongs to it"
+    )
+
+
+def balanced(partitions: Mapping[str, int], lanes: int) -> bool:
+    """Whether partitions divide lanes, so that workers with distinct partitions never wait for each other's lanes."""
+    counts = {partitions[topic.name] for topic in INPUT_TOPICS}
+    return len(counts) == 1 and math.gcd(*counts, lanes) in counts

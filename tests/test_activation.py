@@ -1,0 +1,123 @@
+"""Exactly one policy is in force at any moment, and no decision is made under another."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from service.ledger.policies import list_activations, list_policies
+from service.policies import LoadedPolicy, PolicyRefused
+from service.policies.lifecycle import activate, publish
+from tests.events import account, event, signed_up
+from tests.ledger import Ledger
+from tests.policies import small_policy
+
+
+async def put(ledger: Ledger, loaded: LoadedPolicy, at: datetime | None = None) -> datetime:
+    async with ledger.engine("policy_officer").begin() as tx:
+        await publish(tx, policy=loaded.policy, document=loaded.document, resolved=loaded.resolved, published_by="ann")
+        sha256 = bytes.fromhex(loaded.policy.sha256)
+        return await activate(tx, sha256=sha256, at=at, activated_by="bob", reason="a test")
+
+
+async def test_later_events_are_decided_by_the_version_activated_before_them(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    await put(ledger, small_policy("2", held="fable-5"))
+    await ledger.decide(event("account.updated.v1", account(version=2), id="u"))
+    bodies = await ledger.journal("decision")
+    assert [(body["policy"]["version"], body["outcome"]) for body in bodies] == [("1", "approve"), ("2", "hold")]
+
+
+async def test_a_rollback_is_a_new_activation_of_an_older_version(ledger: Ledger) -> None:
+    await put(ledger, small_policy("2", held="fable-5"))
+    await put(ledger, small_policy())
+    async with ledger.engine("auditor").connect() as tx:
+        assert [one.version for one in await list_policies(tx) if one.in_force] == ["1"]
+        assert len(await list_activations(tx)) == 3
+
+
+async def test_a_planned_activation_comes_into_force_by_the_clock(ledger: Ledger) -> None:
+    soon = datetime.fromisoformat(str((await ledger.rows("SELECT now() AS now"))[0].now)) + timedelta(seconds=1)
+    await put(ledger, small_policy("2", held="fable-5"), at=soon)
+    await ledger.decide(signed_up())
+    assert [row[2] for row in await ledger.decisions()] == ["approve"]
+    version = 2
+    while (await ledger.decisions())[-1][2] == "approve":
+        assert version < 500
+        await ledger.decide(event("account.updated.v1", account(version=version), id=f"u{version}"))
+        version += 1
+    (late,) = [body for body in await ledger.journal("decision") if body["outcome"] == "hold"]
+    assert datetime.fromisoformat(late["decided_at"]) >= soon
+    assert await ledger.replay() == []
+
+
+async def test_the_past_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(PolicyRefused, match="may not reach into the past"):
+        await put(ledger, small_policy("2"), at=datetime(2026, 6, 12, tzinfo=UTC))
+
+
+async def test_a_version_never_means_two_things(ledger: Ledger) -> None:
+    with pytest.raises(IntegrityError):
+        await put(ledger, small_policy("1", held="fable-5"))
+    async with ledger.engine("auditor").connect() as tx:
+        assert [one.version for one in await list_policies(tx) if one.in_force] == ["1"]
+
+
+async def test_publishing_the_same_bytes_again_changes_nothing(ledger: Ledger) -> None:
+    loaded = small_policy()
+    async with ledger.engine("policy_officer").begin() as tx:
+        assert not await publish(
+            tx, policy=loaded.policy, document=loaded.document, resolved=loaded.resolved, published_by="eve"
+        )
+
+
+async def test_no_decision_is_made_under_a_version_that_is_no_longer_in_force(ledger: Ledger) -> None:
+    versions = [small_policy(str(number), held="fable-5" if number % 2 else "nothing") for number in range(2, 10)]
+    workers = [ledger.pipeline(cluster=f"c{number}") for number in range(2)]
+    done = asyncio.Event()
+
+    async def switch() -> None:
+        for loaded in versions:
+            await put(ledger, loaded)
+        done.set()
+
+    async def work(number: int) -> None:
+        offset = 0
+        while not done.is_set() or offset < 20:
+            records = [
+                ledger.next_record(
+                    event("account.signed_up.v1", account(account_id=f"a{number}-{one}"), id=f"{number}-{one}")
+                )
+                for one in range(offset, offset + 10)
+            ]
+            numbered = [
+                type(record)(
+                    topic=record.topic,
+                    partition=number,
+                    offset=offset + place,
+                    key=record.key,
+                    value=record.value,
+                    timestamp_ms=None,
+                )
+                for place, record in enumerate(records)
+            ]
+            await ledger.decide_records(numbered, pipeline=workers[number])
+            offset += 10
+
+    await asyncio.gather(switch(), work(0), work(1))
+    decided = {body["policy"]["version"] for body in await ledger.journal("decision")}
+    assert len(decided) > 1
+    assert await ledger.replay() == []
+
+
+async def test_replay_finds_a_decision_under_a_version_that_was_not_in_force(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    await put(ledger, small_policy("2"))
+    await ledger.tamper(
+        "ALTER TABLE ledger.policy_activation DISABLE TRIGGER ALL",
+        "UPDATE ledger.policy_activation SET effective_at ="
+        " (SELECT min(effective_at) + interval '1 microsecond' FROM ledger.policy_activation)"
+        " WHERE policy_sha256 = (SELECT sha256 FROM ledger.policy WHERE version = '2')",
+    )
+    assert any("was not in force" in one.what for one in await ledger.replay())
