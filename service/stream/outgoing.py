@@ -1,0 +1,124 @@
+"""What a journal entry becomes on the topics. Pure. The body's bytes are published as they stand in the journal."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from schemas.decisions import StatusData
+from schemas.envelope import CONTENT_TYPE
+from schemas.topics import DECISIONS, POLICIES, QUARANTINE, STATUS
+from service.ledger.history import JournalRow
+from service.ledger.lanes import murmur2
+
+HEADERS = (("content-type", f"{CONTENT_TYPE}; charset=UTF-8".encode()),)
+"""Structured mode of the CloudEvents binding for Kafka (section 3.3)."""
+
+_TYPES = {"approve": "license.approved.v1", "hold": "license.held.v1", "deny": "license.denied.v1"}
+_STATUS_FIELDS = tuple(StatusData.model_fields)
+_PARTITIONS_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One record to publish on a topic of the contract. `value` None is a tombstone; `key` None has no key."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    lane: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Who publishes: the CloudEvents `source`, and our environment, None for none."""
+
+    source: str
+    environment: str | None
+
+    def messages(self, entry: JournalRow) -> list[Message]:
+        """What this entry becomes, in the order in which it must be sent; [] for entries that are not published."""
+        make = _MAKERS.get(entry.kind)
+        return [] if make is None else make(self, entry, orjson.loads(entry.body))
+
+    def envelope(self, entry: JournalRow, attributes: Mapping[str, object], data: bytes) -> bytes:
+        """A CloudEvent around the bytes of `data`."""
+        ours: dict[str, object] = {"specversion": "1.0", "source": self.source, "datacontenttype": "application/json"}
+        if self.environment is not None:
+            ours["env"] = self.environment
+        head = orjson.dumps(ours | attributes | {"lane": entry.lane, "seq": entry.seq})
+        return head[:-1] + b',"data":' + data + b"}"
+
+
+def partition_of(key: bytes | None, partitions: int, lane: int) -> int:
+    """The partition of a key, as Kafka's own partitioner has it; what has no key keeps the order of its lane."""
+    return lane % partitions if key is None else _partition_of_key(key, partitions)
+
+
+@lru_cache(maxsize=_PARTITIONS_REMEMBERED)
+def _partition_of_key(key: bytes, partitions: int) -> int:
+    return murmur2(key) % partitions
+
+
+def _decision(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
+    attributes = _about_subject(body)
+    data = orjson.dumps({name: body[name] for name in _STATUS_FIELDS})
+    status = publisher.envelope(entry, attributes | {"type": "license.status.v1"}, data)
+    published = attributes | {"type": _TYPES[body["outcome"]], "leaf": entry.leaf.hex()}
+    return [
+        _message(DECISIONS.name, entry, body["account_id"], publisher.envelope(entry, published, entry.body)),
+        _message(STATUS.name, entry, _status_key(body), status),
+    ]
+
+
+def _ended(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
+    attributes = _about_subject(body) | {"type": "license.ended.v1", "leaf": entry.leaf.hex()}
+    return [
+        _message(DECISIONS.name, entry, body["account_id"], publisher.envelope(entry, attributes, entry.body)),
+        _message(STATUS.name, entry, _status_key(body), None),
+    ]
+
+
+def _quarantined(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
+    attributes = {
+        "id": body["quarantine_id"],
+        "time": body["at"],
+        "type": "license.quarantined.v1",
+        "leaf": entry.leaf.hex(),
+    }
+    return [_message(QUARANTINE.name, entry, body["account_id"], publisher.envelope(entry, attributes, entry.body))]
+
+
+def _policy_activated(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
+    attributes = {
+        "id": body["activation_id"],
+        "time": body["at"],
+        "type": "policy.activated.v1",
+        "leaf": entry.leaf.hex(),
+    }
+    return [_message(POLICIES.name, entry, body["policy"]["name"], publisher.envelope(entry, attributes, entry.body))]
+
+
+_Maker = Callable[[Publisher, JournalRow, dict[str, Any]], list[Message]]
+_MAKERS: dict[str, _Maker] = {
+    "decision": _decision,
+    "ended": _ended,
+    "quarantined": _quarantined,
+    "policy_activated": _policy_activated,
+}
+
+
+def _about_subject(body: Mapping[str, Any]) -> dict[str, object]:
+    return {"id": body["decision_id"], "time": body["decided_at"], "subject": body["subject_id"]}
+
+
+def _status_key(body: Mapping[str, Any]) -> str:
+    return f"{body['account_id']}/{body['subject_kind']}/{body['subject_id']}"
+
+
+def _message(topic: str, entry: JournalRow, key: str | None, value: bytes | None) -> Message:
+    encoded = None if key is None else key.encode()
+    return Message(topic=topic, key=encoded, value=value, lane=entry.lane, seq=entry.seq)

@@ -1,0 +1,192 @@
+"""The relay: publishes what the journal holds, each lane in order, at least once. The journal is its only outbox."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.ledger.engine import Tx, is_temporary
+from service.ledger.history import JournalRow, read_lane
+from service.ledger.relay import advance_relay, lock_backlogs
+from service.stream.connection import Connection
+from service.stream.outgoing import HEADERS, Message, Publisher, partition_of
+from service.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+MAX_MESSAGE_BYTES = 1_000_000
+"""Below the 1,048,588 bytes that brokers accept by default, with room for the record around it."""
+
+_LANES_A_ROUND = 64
+_ENTRIES_A_LANE = 500
+_SWEEP_SECONDS = 0.03
+_IDLE_SWEEP_SECONDS = 0.25
+_SWEEPS_BEFORE_IDLE = 20
+_HEARTBEAT_SECONDS = 5.0
+_RETRY_SECONDS = (0.1, 5.0)
+_REQUEST_TIMEOUT_MS = 10_000
+
+
+def open_producer(connection: Connection, *, idempotent: bool, compression: str | None) -> AIOKafkaProducer:
+    """A producer whose records are on all in-sync replicas when acknowledged; not started.
+
+    It lingers for nothing: a round hands over all its records before the sender runs, so they travel together anyway.
+    """
+    return AIOKafkaProducer(
+        **connection.arguments(),
+        acks="all",
+        enable_idempotence=idempotent,
+        compression_type=compression,
+        linger_ms=0,
+        max_batch_size=256 * 1024,
+        max_request_size=2 * MAX_MESSAGE_BYTES,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Relay:
+    """Publishes free lanes until it is stopped. Any number may run: a lane is published by one of them at a time."""
+
+    engine: AsyncEngine
+    producer: AIOKafkaProducer
+    connection: Connection
+    publisher: Publisher
+    metrics: Metrics
+    random: Random
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it after a commit that wrote entries; the sweeps are for the commits of others."""
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _refused: dict[int, int] = field(default_factory=dict)
+    """Lane -> the entry that no broker takes; nothing behind it is published before it."""
+
+    def stop(self) -> None:
+        """Let `run` end once everything that is committed now has been published or cannot be."""
+        self._stop.set()
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Publish until stopped. A broker or database that is away is waited for; anything else is raised."""
+        idle = failures = 0
+        while True:
+            stopping = self._stop.is_set()
+            self.wake.clear()
+            try:
+                published = await self.publish_once()
+            except (KafkaError, SQLAlchemyError, OSError, TimeoutError) as error:
+                if not isinstance(error, KafkaError) and not is_temporary(error):
+                    raise
+                failures += 1
+                self.metrics.relay_failures.inc()
+                log.warning("relay will try again", error=_one_line(error), failures=failures)
+                if stopping:
+                    return
+                await self._rest(self._back_off(failures))
+                continue
+            failures = 0
+            idle = 0 if published else idle + 1
+            if published:
+                continue
+            if stopping:
+                return
+            await self._rest(_SWEEP_SECONDS if idle < _SWEEPS_BEFORE_IDLE else _IDLE_SWEEP_SECONDS)
+
+    async def publish_once(self) -> int:
+        """Publish what the free lanes hold, in one transaction, and return how many entries that were.
+
+        The lanes' relay rows stay locked from reading to the moved cursor. When it fails nothing is moved, and the same
+        entries are published again, with the same ids.
+        """
+        async with self.engine.begin() as tx:
+            backlogs = await lock_backlogs(tx, _LANES_A_ROUND)
+            lanes = {one.lane: await read_lane(tx, one.lane, after_seq=one.seq, limit=_ENTRIES_A_LANE) for one in backlogs}
+            sendable = {lane: self._until_refused(entries) for lane, entries in lanes.items()}
+            done = {lane: entries[-1].seq for lane, entries in sendable.items() if entries}
+            if not done:
+                return 0
+            messages = [m for entries in sendable.values() for entry in entries for m in self.publisher.messages(entry)]
+            await self._send(tx, messages)
+            await advance_relay(tx, done)
+        self.metrics.published(message.topic for message in messages)
+        return sum(len(entries) for entries in sendable.values())
+
+    def _until_refused(self, entries: Sequence[JournalRow]) -> Sequence[JournalRow]:
+        """The entries before the first one that is too large for the brokers. It stops its lane, visibly, until put aside."""
+        for index, entry in enumerate(entries):
+            refused = self._refused.get(entry.lane) == entry.seq
+            if not refused and len(entry.body) > MAX_MESSAGE_BYTES // 2:
+                sizes = [len(message.value or b"") for message in self.publisher.messages(entry)]
+                refused = max(sizes, default=0) > MAX_MESSAGE_BYTES
+            if refused:
+                self._note_refused(entry)
+                return entries[:index]
+        return entries
+
+    def _note_refused(self, entry: JournalRow) -> None:
+        if self._refused.get(entry.lane) != entry.seq:
+            self._refused[entry.lane] = entry.seq
+            log.error("an entry is too large to publish; its lane stops", lane=entry.lane, seq=entry.seq)
+        self.metrics.relay_stopped.labels(lane=str(entry.lane)).set(entry.seq)
+
+    async def _send(self, tx: Tx, messages: Sequence[Message]) -> None:
+        """Hand everything to the producer and wait until the brokers have acknowledged, or refused, all of it.
+
+        Waiting has no limit of its own: records that are still under way after the lock is given up could overtake the
+        next relay's. Meanwhile the database hears from us, so that it does not take us for dead.
+        """
+        partitions = await self._partitions(messages)
+        futures: list[asyncio.Future[object]] = []
+        failure: BaseException | None = None
+        try:
+            futures.extend([await self._hand_over(message, partitions[message.topic]) for message in messages])
+        except KafkaError as error:
+            failure = error
+        pending: set[asyncio.Future[object]] = set(futures)
+        while pending:
+            _, pending = await asyncio.wait(pending, timeout=_HEARTBEAT_SECONDS)
+            if pending:
+                await tx.execute(text("SELECT 1"))
+        failures = [error for future in futures if (error := future.exception()) is not None]
+        failure = failures[0] if failures else failure
+        if failure is not None:
+            raise failure
+
+    async def _partitions(self, messages: Sequence[Message]) -> Mapping[str, int]:
+        """How many partitions each topic has. One that has none yet is a broker error, to be tried again."""
+        topics = {message.topic for message in messages}
+        return {
+            topic: len(await self.producer.partitions_for(self.connection.topic(topic))) for topic in sorted(topics)
+        }
+
+    async def _hand_over(self, message: Message, partitions: int) -> "asyncio.Future[object]":
+        future: asyncio.Future[object] = await self.producer.send(
+            self.connection.topic(message.topic),
+            value=message.value,
+            key=message.key,
+            partition=partition_of(message.key, partitions, message.lane),
+            headers=HEADERS if message.value is not None else (),
+        )
+        return future
+
+    def _back_off(self, failures: int) -> float:
+        least, most = _RETRY_SECONDS
+        return min(most, least * 2.0 ** min(failures, 10)) * self.random.uniform(0.5, 1.0)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until woken, at most `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
+        except TimeoutError:
+            return
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

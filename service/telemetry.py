@@ -1,0 +1,112 @@
+"""What we tell about our work while it runs: log lines and metrics. Payloads and names of people are in neither."""
+
+import logging
+import sys
+from collections.abc import Iterable, Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_BATCH_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_QUIET_LOGGERS = ("aiokafka", "faststream", "exportgate.faststream", "uvicorn", "sqlalchemy")
+
+
+def configure_logging(*, as_json: bool, level: str) -> None:
+    """Log to standard error: one JSON object a line, or text for a person. Libraries are heard from warnings on."""
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    trace = structlog.processors.format_exc_info
+    structlog.configure(
+        processors=[*shared, *([trace] if as_json else []), renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([trace] if as_json else []),
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.root.handlers = [handler]
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Metrics:
+    """The metrics of one running service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = self._counter("events", "Records done, by what became of each.", "fate")
+        self.decisions = self._counter("decisions", "Decisions made, by outcome: approve, hold or deny.", "outcome")
+        self.batch_seconds = Histogram(
+            "exportgate_batch_seconds",
+            "Seconds from a polled batch to its committed transaction, waits and retries included.",
+            buckets=_BATCH_SECONDS,
+            registry=self.registry,
+        )
+        self.batch_records = self._counter("batch_records", "Records polled, those polled again included.")
+        self.retries = self._counter(
+            "retries", "Times a batch had to wait and be tried again, by what was missing.", "reason"
+        )
+        self.bugs = self._counter("bugs", "Records put aside because deciding them met a bug of ours (reason BUG).")
+        self.misplaced = self._counter(
+            "misplaced_records",
+            "Records on another partition than Kafka's default one for their key: decided rightly, but slower.",
+            "topic",
+        )
+        self.seeks = self._counter("seeks", "Times a partition was sought to the ledger's position, by why.", "reason")
+        self.lag = self._gauge("lag_records", "Records of a partition that are not decided yet.", "topic", "partition")
+        self.position = self._gauge(
+            "position_offset", "Next offset of a partition to be decided, by the ledger.", "topic", "partition"
+        )
+        self.halted = self._gauge(
+            "halted_partition", "1 for a partition that waits for a person; see `exportgate positions list`.",
+            "topic", "partition",
+        )  # fmt: skip
+        self.assigned = self._gauge("assigned_partitions", "Partitions that this process consumes.")
+        self.backlog = self._gauge("relay_backlog_entries", "Journal entries that wait to be published, of all lanes.")
+        self.relay_published = self._counter("relay_published", "Records acknowledged by the brokers.", "topic")
+        self.relay_failures = self._counter("relay_failures", "Rounds of the relay that failed and were tried again.")
+        self.relay_stopped = self._gauge(
+            "relay_stopped_entry", "Sequence number of the entry, too large to publish, that stops a lane.", "lane"
+        )
+        self.policy_in_force = self._gauge(
+            "policy_in_force", "1 for the policy version that decides now.", "name", "version", "sha256"
+        )
+
+    def published(self, topics: Iterable[str]) -> None:
+        """Count acknowledged records by their topic in the contract."""
+        for topic in topics:
+            self.relay_published.labels(topic=topic).inc()
+
+    def decided(self, fates: Mapping[str, int], outcomes: Mapping[str, int]) -> None:
+        """Count what became of a batch."""
+        for fate, count in fates.items():
+            self.events.labels(fate=fate).inc(count)
+        for outcome, count in outcomes.items():
+            self.decisions.labels(outcome=outcome).inc(count)
+
+    def in_force(self, name: str, version: str, sha256: str) -> None:
+        """Show this policy version, and no other, as the one in force."""
+        self.policy_in_force.clear()
+        self.policy_in_force.labels(name=name, version=version, sha256=sha256).set(1)
+
+    def text(self) -> bytes:
+        """All metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"exportgate_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"exportgate_{name}", about, labels, registry=self.registry)
