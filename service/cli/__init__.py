@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -14,7 +14,7 @@ from service.cli.replay import replay
 from service.cli.serve import serve
 
 OK, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 """Every kind of misuse that typer itself finds; typer exports of these classes only one of the leaves."""
 
 app = typer.Typer(

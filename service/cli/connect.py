@@ -18,6 +18,7 @@ from service.ledger.engine import Tx, open_engine
 SETTING = "EXPORTGATE_DATABASE_URL"
 APPLICATION = "exportgate command"
 T = TypeVar("T")
+_NOT_ALLOWED = "42501"
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -100,6 +101,10 @@ def _explain(error: BaseException, url: URL, role: str | None) -> str | None:
         away = any(isinstance(one, OSError | TimeoutError) for one in _chain(error))
         return f"{where} does not answer; start it, or set {SETTING}" if away else None
     told = _STATES.get(state) or _STATES.get(state[:2])
+    if role is None and state == _NOT_ALLOWED:
+        return (
+            f"{where} does not let this user make roles; use a superuser, or one with CREATEROLE who owns the database"
+        )
     return None if told is None else told(where, f"exportgate_{role}")
 
 

@@ -26,7 +26,7 @@ def init(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make roles, tables and lanes in an empty database; the user of EXPORTGATE_DATABASE_URL must be able to make roles."""
+    """Make roles, tables and lanes in an empty database, as a user who may make roles."""
     url = database_url()
     made = run(make_database(url, lanes))
     if as_json:

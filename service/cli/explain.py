@@ -13,6 +13,7 @@ from service.ledger.policies import Activation
 Body = Mapping[str, Any]
 
 _DONE = {"approve": "approved", "hold": "held", "deny": "denied"}
+_DOES = {"hold": "holds", "deny": "denies"}
 _STRICTNESS = {"deny": 0, "hold": 1, "approve": 2}
 _ACTORS = {
     "customer": "The customer acts next, by sending what is missing.",
@@ -76,12 +77,12 @@ def _headline(body: Body) -> str:
     refused = [one for one in body["items"] if one["outcome"] != "approve"]
     if body["outcome"] == "approve":
         return f"Approved: {who} may use {words.items(approved) if approved else 'everything it asked for'}."
-    wait = " for now" if body["outcome"] == "hold" else ""
+    wait = "for now " if body["outcome"] == "hold" else ""
     if approved:
         return (
-            f"{done.capitalize()} in part: {who} may use {words.items(approved)}, but not {words.items(refused)}{wait}."
+            f"{done.capitalize()} in part: {who} may use {words.items(approved)}, but {wait}not {words.items(refused)}."
         )
-    return f"{done.capitalize()}: {who} may not use {words.items(refused) if refused else 'anything'}{wait}."
+    return f"{done.capitalize()}: {who} may {wait}not use {words.items(refused) if refused else 'anything'}."
 
 
 def _when(body: Body) -> str:
@@ -104,7 +105,7 @@ def _cause(cause: Mapping[str, str]) -> str:
 
 
 def _reason(reason: Body, body: Body, finder: Finder) -> str:
-    rule = f"“{reason['title']}” (rule {reason['rule']})"
+    rule = f"“{reason['title']}” ({reason['rule']})"
     told = [_finding(reason, rule, _about(reason, body), body)]
     told.append(f"The law: {words.sentence(reason['citation'])}")
     if reason["message"] and reason["message"] != reason["title"]:
@@ -120,16 +121,16 @@ def _reason(reason: Body, body: Body, finder: Finder) -> str:
 
 
 def _finding(reason: Body, rule: str, about: str, body: Body) -> str:
-    done = _DONE[reason["outcome"]]
     match reason["result"]:
         case "waived":
-            return f"{rule} applies to {about}, but is lifted {_authority(body)}."
+            return f"The rule {rule} applies to {about}, but is lifted {_authority(body)}."
         case "unknown":
-            return f"Whether {rule} applies to {about} cannot be told, so {_it(about)} {done}."
+            done = _DONE[reason["outcome"]]
+            return f"It cannot be told whether the rule {rule} applies, so {about} {_be(about)} {done}."
         case _ if reason["outcome"] == "approve":
             return f"Noted, and in the way of nothing: {rule}."
         case _:
-            return f"{about[:1].upper()}{about[1:]} {_be(about)} {done} under {rule}."
+            return f"The rule {rule} {_DOES[reason['outcome']]} {about}."
 
 
 def _about(reason: Body, body: Body) -> str:
@@ -144,13 +145,10 @@ def _be(about: str) -> str:
     return "are" if " and " in about else "is"
 
 
-def _it(about: str) -> str:
-    return "they are" if " and " in about else "it is"
-
-
 def _clears(clears: Sequence[str]) -> str:
-    parts = [words.inside(clear).rstrip(".") for clear in clears]
-    return words.sentence("; or ".join(parts))
+    if len(clears) == 1:
+        return words.sentence(clears[0])
+    return words.sentence("; ".join(f"({number}) {clear.rstrip('.')}" for number, clear in enumerate(clears, start=1)))
 
 
 def _plainly(finder: Finder) -> str:
@@ -160,7 +158,9 @@ def _plainly(finder: Finder) -> str:
 
 def _next_step(body: Body, reasons: Sequence[Body]) -> str:
     told = [_ACTORS[body["next_actor"]]] if body["next_actor"] else []
-    messages = [one["customer_message"] for one in reasons if one["outcome"] != "approve" and one["customer_message"]]
+    # A denial must not be blurred by what would help only if there were none.
+    decisive = [one for one in reasons if one["outcome"] == body["outcome"] != "approve"]
+    messages = [one["customer_message"] for one in decisive if one["customer_message"]]
     if messages:
         told.append(f"The customer may be told: “{' '.join(dict.fromkeys(messages))}”")
     return " ".join(told)
@@ -172,7 +172,7 @@ def _open(body: Body) -> str:
     told = [
         f"What stays open is {words.items(approved)}: {_authority(body)}."
         if partly
-        else f"What it rests on: {_authority(body)}."
+        else f"The ground: {_authority(body)}."
     ]
     for condition in body["conditions"]:
         places = words.joined(condition["places"])

@@ -22,6 +22,11 @@ from service.decide.facts import Facts, Item, Value
 from service.decide.policy import ActiveRule, Policy
 
 Values = Mapping[str, Value]
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "person.foreign": ("customer.organized_in", "customer.users_population", "person.us_status"),
+    "person.us": ("customer.organized_in", "person.us_status", "person.located_in"),
+}
+"""What a derived fact follows from, where its name alone would leave a reader asking why."""
 _SAID_ALREADY = frozenset({"item.model", "item.delivery", "subject.kind"})
 
 
@@ -46,6 +51,8 @@ class Finder:
         if compile_condition(active.when)(seen) is not True:
             return []
         told = dict(_because(active.when, seen, wanted=True))
+        for name in (derived for derived in _SOURCES if derived in told):
+            told = {**{source: seen[source] for source in _SOURCES[name] if source in seen}, **told}
         return [f"{_short(name)}: {words.value(found)}" for name, found in told.items() if name not in _SAID_ALREADY]
 
     def _rules(self) -> tuple[ActiveRule, ...]:
@@ -63,7 +70,7 @@ class Finder:
         return with_item(values, item, self.policy.catalogue)
 
 
-def _because(condition: Condition, values: Values, *, wanted: bool) -> Iterator[tuple[str, Value]]:
+def _because(condition: Condition, values: Values, *, wanted: bool) -> Iterator[tuple[str, words.Shown]]:
     """The facts by which `condition` is `wanted`, with their values; parts that do not matter are left out."""
     match condition:
         case All(parts) | AnyOf(parts):

@@ -63,7 +63,11 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, none: st
     table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    console().print(table)
+    out = console()
+    with out.capture() as captured:
+        out.print(table)
+    # Cells are padded to their column's width, which nobody wants in a file.
+    emit_bytes("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()).encode())
 
 
 def emit(value: object) -> None:

@@ -126,9 +126,7 @@ def list_(*, as_json: AsJson = False) -> None:
         ]
         for one in policies
     ]
-    nothing = (
-        "No policy is published. Begin with: exportgate policy publish deploy/policies/baseline-2026-02.yaml --by NAME"
-    )
+    nothing = "No policy is published. Begin with:\n  exportgate policy publish deploy/policies/baseline-2026-02.yaml --by NAME"
     say_table(["policy", "version", "sha256", "published", "in force"], rows, none=nothing)
 
 
@@ -147,9 +145,9 @@ def show(
 
 
 @app.command(
-    short_help="Check documents and run their cases.", epilog=example("exportgate policy test deploy/policies")
+    "test", short_help="Check documents and run their cases.", epilog=example("exportgate policy test deploy/policies")
 )
-def test(
+def check_documents(
     paths: Annotated[list[Path], typer.Argument(metavar="DIR-or-FILE...", help="Documents, or directories of them.")],
     *,
     as_json: AsJson = False,

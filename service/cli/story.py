@@ -126,4 +126,4 @@ async def _others(tx: Tx, account_id: str) -> list[str]:
     if not found:
         return []
     example = f"exportgate decisions explain {account_id} {found[0]}"
-    return [f"Also decided of this account: {joined(found)}. Have one explained: {example}"]
+    return [f"Also decided of this account: {joined(found)}. To have one explained:\n  {example}"]

@@ -11,8 +11,10 @@ _MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _DELIVERIES = {"api": "by API", "weights": "as weights", "fine_tuning": "for fine-tuning", "compute": "as compute"}
-_ARTICLES = frozenset({"A", "An", "The", "One", "Another"})
 _MOST_LISTED = 6
+
+Shown = Value | tuple[Mapping[str, Value], ...]
+"""A fact's value, or those elements of a list that matter."""
 
 FACT_WORDS: Mapping[str, FactSpec] = {
     **VOCABULARY,
@@ -60,19 +62,13 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def inside(text: str) -> str:
-    """`text` as it stands inside a sentence: an article at its beginning is no longer upper case."""
-    first, _, rest = text.partition(" ")
-    return f"{first.lower()} {rest}" if first in _ARTICLES else text
-
-
 def fact(name: str) -> str:
     """A fact in the words of the vocabulary, its name behind it."""
     spec = FACT_WORDS.get(name)
     return name if spec is None else f"{spec.doc} ({name})"
 
 
-def value(raw: Value) -> str:
+def value(raw: Shown) -> str:
     """A fact's value in words; of a list of elements each one."""
     match raw:
         case bool():
@@ -84,4 +80,6 @@ def value(raw: Value) -> str:
 
 
 def _element(one: Mapping[str, Value]) -> str:
-    return " ".join(f"{name.rpartition('.')[2].replace('_', ' ')} {value(part)}" for name, part in one.items())
+    """What an event said of one element of a list, in the order of the vocabulary."""
+    told = [name for name, spec in FACT_WORDS.items() if name in one and not spec.derived]
+    return ", ".join(f"{name.rpartition('.')[2].replace('_', ' ')} {value(one[name])}" for name in told)

@@ -17,7 +17,7 @@ WITHIN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """How many entries of the journal and statuses of subjects were found on the topics, and how many are not as written."""
+    """How many entries and statuses were found on the topics, and how many are not as the ledger has them."""
 
     decisions: int
     statuses: int

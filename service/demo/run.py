@@ -80,7 +80,7 @@ class Stream:
         await self.until("the relay to publish all decisions", self._all_published)
 
     async def until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Look again and again until the condition holds. DemoFailed when it takes too long or the service has ended."""
+        """Look again until the condition holds. DemoFailed when it takes too long or the service has ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WITHIN_SECONDS
         while not await condition():

@@ -143,7 +143,7 @@ class Relay:
         """
         partitions = await self._partitions(messages)
         futures: list[asyncio.Future[object]] = []
-        failure: BaseException | None = None
+        failure: Exception | None = None
         try:
             futures.extend([await self._hand_over(message, partitions[message.topic]) for message in messages])
         except KafkaError as error:
@@ -151,12 +151,11 @@ class Relay:
         pending: set[asyncio.Future[object]] = set(futures)
         while pending:
             _, pending = await asyncio.wait(pending, timeout=_HEARTBEAT_SECONDS)
-            if pending:
-                await tx.execute(text("SELECT 1"))
-        failures = [error for future in futures if (error := future.exception()) is not None]
-        failure = failures[0] if failures else failure
-        if failure is not None:
-            raise failure
+            if pending and not isinstance(failure, SQLAlchemyError):
+                failure = await _heartbeat(tx) or failure
+        refused = [error for future in futures if (error := future.exception()) is not None]
+        if failure is not None or refused:
+            raise failure or refused[0]
 
     async def _partitions(self, messages: Sequence[Message]) -> Mapping[str, int]:
         """How many partitions each topic has. One that has none yet is a broker error, to be tried again."""
@@ -186,6 +185,14 @@ class Relay:
                 await self.wake.wait()
         except TimeoutError:
             return
+
+
+async def _heartbeat(tx: Tx) -> SQLAlchemyError | None:
+    try:
+        await tx.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        return error
+    return None
 
 
 def _one_line(error: BaseException) -> str:
