@@ -61,6 +61,7 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         "customer.owners_disclosed": data.owners_disclosed,
         "location.evidence": None if evidence is None else tuple(evidence),
         "parties": _parties(data.parties),
+        "customer.wholly_owned_by_parent": _wholly_owned(data),
         **_ownership(data.ownership, data.parties),
     }
     return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
@@ -204,6 +205,21 @@ def _ownership(edges: Sequence[Ownership] | None, parties: Sequence[Party] | Non
         "ownership.layers": found.layers,
         "ownership.ends_known": found.ends <= ends,
     }
+
+
+def _wholly_owned(data: AccountData) -> bool | None:
+    """A branch is its parent; otherwise the equity edges tell, and None where they do not add up to the whole."""
+    if data.relation_to_parent == "branch":
+        return True
+    handles = {data.account_id, data.legal_name}
+    shares = [edge.percent for edge in data.ownership or () if edge.owned in handles and edge.kind == "equity"]
+    if not shares or any(share is None for share in shares):
+        return None
+    known = [share for share in shares if share is not None]
+    return max(known) == _WHOLE if sum(known) == _WHOLE else None
+
+
+_WHOLE = Decimal(100)
 
 
 def _items(items: Sequence[WireItem] | None) -> tuple[Item, ...]:

@@ -72,7 +72,9 @@ class Replay:
                 yield difference
         async for difference in self._evidence():
             yield difference
-        if self._bodies_are_json:  # Otherwise PostgreSQL cannot compare rows with bodies, and differences stand already.
+        if (
+            self._bodies_are_json
+        ):  # Otherwise PostgreSQL cannot compare rows with bodies, and differences stand already.
             for where, what in await mismatched_rows(self.tx):
                 yield Difference(where, what)
 
@@ -220,4 +222,3 @@ def _hash(body: Mapping[str, Any], name: str) -> bytes:
         return bytes.fromhex(value) if isinstance(value, str) else b""
     except ValueError:
         return b""
-

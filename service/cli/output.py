@@ -60,7 +60,10 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, none: st
     if not rows:
         say(none)
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        # The first column is what one copies.
+        table.add_column(column, no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     out = console()

@@ -126,7 +126,8 @@ def list_(*, as_json: AsJson = False) -> None:
         ]
         for one in policies
     ]
-    nothing = "No policy is published. Begin with:\n  exportgate policy publish deploy/policies/baseline-2026-02.yaml --by NAME"
+    first = "exportgate policy publish deploy/policies/baseline-2026-02.yaml --by NAME"
+    nothing = f"No policy is published. Begin with:\n  {first}"
     say_table(["policy", "version", "sha256", "published", "in force"], rows, none=nothing)
 
 

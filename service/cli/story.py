@@ -32,18 +32,23 @@ class Told:
 
 
 async def tell(decision_or_account: str, subject_id: str) -> Told:
-    """A decision by its id, or the latest one of an account's subject, in words. Misuse when there is none."""
+    """A decision of the configured database by its id, or the latest one of an account's subject, in words."""
     async with ledger("auditor") as tx:
-        row = await _named(tx, decision_or_account) or await _latest(tx, decision_or_account, subject_id)
-        content = await journal_body(tx, row)
-        if content is None:
-            raise Failed(f"the journal holds nothing at entry {row.seq} of lane {row.lane}; run: exportgate replay")
-        body = orjson.loads(content)
-        story = await _story(tx, row, body)
-        paragraphs = explain(story)
-        if row.subject_id == ACCOUNT:
-            paragraphs += await _others(tx, row.account_id)
-        return Told(body=body, stands=story.stands, paragraphs=paragraphs)
+        return await told(tx, decision_or_account, subject_id)
+
+
+async def told(tx: Tx, decision_or_account: str, subject_id: str) -> Told:
+    """A decision by its id, or the latest one of an account's subject, in words. Misuse when there is none."""
+    row = await _named(tx, decision_or_account) or await _latest(tx, decision_or_account, subject_id)
+    content = await journal_body(tx, row)
+    if content is None:
+        raise Failed(f"the journal holds nothing at entry {row.seq} of lane {row.lane}; run: exportgate replay")
+    body = orjson.loads(content)
+    story = await _story(tx, row, body)
+    paragraphs = explain(story)
+    if row.subject_id == ACCOUNT:
+        paragraphs += await _others(tx, row.account_id)
+    return Told(body=body, stands=story.stands, paragraphs=paragraphs)
 
 
 async def decision_named(tx: Tx, decision_id: UUID) -> DecisionRow:

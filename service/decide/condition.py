@@ -83,6 +83,23 @@ def compile_condition(condition: Condition) -> Test:
             return _leaf(condition)
 
 
+def facts_of(condition: Condition) -> Iterator[str]:
+    """The facts that `condition` looks at. May repeat a name."""
+    match condition:
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from facts_of(part)
+        case Not(part):
+            yield from facts_of(part)
+        case Exists(fact, where) | ForAll(fact, where):
+            yield fact
+            yield from facts_of(where)
+        case Leaf(fact=fact, operator=operator, operand=operand):
+            yield fact
+            if operator == "differs_from":
+                yield str(operand)
+
+
 def missing_facts(condition: Condition, values: Mapping[str, Value]) -> Iterator[str]:
     """The facts that make `condition` unknown for `values`: what somebody would have to tell us. May repeat a name."""
     if compile_condition(condition)(values) is not None:
@@ -164,15 +181,17 @@ def _not(test: Test) -> Test:
 
 def _asks_only_elements(where: Condition, fact: str) -> bool:
     """Whether `where` looks at the element alone, so that it need not be seen together with all other facts."""
-    match where:
+    return all(name in VOCABULARY[fact].elements for name in facts_of(where)) and not _demands_assurance(where)
+
+
+def _demands_assurance(condition: Condition) -> bool:
+    match condition:
         case All(parts) | AnyOf(parts):
-            return all(_asks_only_elements(part, fact) for part in parts)
-        case Not(part):
-            return _asks_only_elements(part, fact)
-        case Exists() | ForAll():
-            return False
+            return any(_demands_assurance(part) for part in parts)
+        case Not(part) | Exists(_, part) | ForAll(_, part):
+            return _demands_assurance(part)
         case Leaf():
-            return where.fact in VOCABULARY[fact].elements and where.operator != "differs_from" and where.assured <= 1
+            return condition.assured > 1
 
 
 def _exists(fact: str, where: Test, *, alone: bool) -> Test:

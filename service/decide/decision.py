@@ -32,7 +32,7 @@ class Result(Enum):
 
 
 class Finding(NamedTuple):
-    """The result of one rule for one item, or for the subject when `item` is None.
+    """The result of one rule for one item, or for the subject and so for all its items when `item` is None.
 
     `authorization` is the number of what waived it, None unless `result` is WAIVED.
     """

@@ -1,6 +1,6 @@
 """Facts + policy + instant -> verdict. A pure function: the same input gives the same answer, whatever the order of keys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -39,10 +39,15 @@ def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
     findings: list[Finding] = []
     doubtful: list[Doubt] = []
     _apply(plan.subject_rules, values, None, facts, as_of, findings, doubtful)
-    if plan.item_rules:
-        for index, item in enumerate(items):
-            seen = with_item(values, item, policy.catalogue)
-            _apply(plan.item_rules, seen, index, facts, as_of, findings, doubtful)
+    possible = []
+    for rule in plan.item_rules:
+        if rule.subject_part(values) is False:
+            findings.append(rule.clear)
+        else:
+            possible.append(rule)
+    for index, item in enumerate(items if possible else ()):
+        seen = with_item(values, item, policy.catalogue)
+        _apply(possible, seen, index, facts, as_of, findings, doubtful)
     return _verdict(tuple(findings), doubtful, items, policy, as_of, facts)
 
 
@@ -60,7 +65,7 @@ class Doubt(NamedTuple):
 
 
 def _apply(
-    rules: tuple[ActiveRule, ...],
+    rules: Iterable[ActiveRule],
     values: Values,
     item: int | None,
     facts: Facts,

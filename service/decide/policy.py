@@ -6,9 +6,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from service.decide.condition import All, AnyOf, Condition, Exists, ForAll, Leaf, Not, Test, compile_condition
+from service.decide.condition import (
+    All,
+    AnyOf,
+    Condition,
+    Exists,
+    ForAll,
+    Leaf,
+    Not,
+    Test,
+    compile_condition,
+    facts_of,
+)
 from service.decide.decision import Finding, Outcome, Result
-from service.decide.facts import Value
+from service.decide.facts import ITEM_FACTS, Value
 
 HOLD_KINDS = (
     "unread_events",
@@ -103,11 +114,15 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
-    """A rule in force, with its condition compiled. `clear` is its finding for a subject when it does not apply."""
+    """A rule in force, with its condition compiled. `clear` is its finding for a subject when it does not apply.
+
+    `subject_part` are those of its conditions that look at no item: where they are false, no item needs to be looked at.
+    """
 
     rule: Rule
     when: Condition
     test: Test
+    subject_part: Test
     clear: Finding
 
 
@@ -170,11 +185,18 @@ def _plan(policy: Policy, instant: datetime) -> Plan:
         if any(interval.holds(instant) for interval in rule.in_force):
             when = inline_groups(rule.when, groups)
             clear = Finding(rule.name, None, Result.CLEAR, None)
-            active.append(ActiveRule(rule, when, compile_condition(when), clear))
+            active.append(
+                ActiveRule(rule, when, compile_condition(when), compile_condition(_subject_part(when)), clear)
+            )
     return Plan(
         tuple(one for one in active if not one.rule.per_item),
         tuple(one for one in active if one.rule.per_item),
     )
+
+
+def _subject_part(condition: Condition) -> Condition:
+    parts = condition.parts if isinstance(condition, All) else (condition,)
+    return All(tuple(part for part in parts if not any(name in ITEM_FACTS for name in facts_of(part))))
 
 
 GROUP_PREFIX = "group:"

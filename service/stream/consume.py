@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -17,13 +17,16 @@ from aiokafka.record import default_records
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
+from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import INPUT_TOPICS
+from service.ledger.engine import is_temporary
 from service.ledger.lanes import murmur2
 from service.ledger.positions import TopicPartition
 from service.pipeline import Gap, MustStop, NoPolicyInForce, Pipeline, Report, TemporarilyUnavailable
 from service.reading import Record
 from service.stream.connection import Connection
+from service.stream.patience import back_off, one_line, until
 from service.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -31,7 +34,6 @@ log = structlog.get_logger(__name__)
 ASK_SECONDS = 5.0
 """How long a question to the brokers may take before it counts as unanswered."""
 
-_RETRY_SECONDS = (0.1, 5.0)
 _PARTITIONS_REMEMBERED = 100_000
 
 
@@ -92,6 +94,7 @@ class Consumer:
     async def stop(self) -> None:
         """Let the batch in flight finish, or give it up where it waits for something; then leave the group."""
         self._stop.set()
+        await self.commit_offsets()
         if self._broker is not None:
             await self._broker.stop()
 
@@ -204,7 +207,7 @@ class Consumer:
             failures += 1
             self.metrics.retries.labels(reason=reason).inc()
             log.warning("the batch will be tried again", reason=reason, error=error, failures=failures)
-            await self._rest(self._back_off(failures))
+            await until(self._stop.wait(), back_off(failures, self.random))
         return None
 
     def _account_for(self, report: Report) -> None:
@@ -222,17 +225,17 @@ class Consumer:
     async def _go_back(self, partition: TopicPartition, gap: Gap) -> None:
         """Read again from behind the last record that was decided; a hole seen twice is in the log and not in the client."""
         if self._suspected.get(partition) == gap:
-            beginning = await self._ask_beginning(partition)
+            beginning = await self.ask_beginning(partition)
             if beginning is not None and beginning > gap.expected:
                 lost = f"RECORDS_LOST: the log begins at {beginning}, the ledger waits for {gap.expected}"
-                await self.pipeline.halt(partition, lost)
-                self.put_on_hold(partition, lost)
+                await self.halt(partition, lost)
             elif beginning is not None:
                 self._accepted[partition] = gap
         self._suspected[partition] = gap
         self.seek(partition, gap.expected, "gap")
 
-    async def _ask_beginning(self, partition: TopicPartition) -> int | None:
+    async def ask_beginning(self, partition: TopicPartition) -> int | None:
+        """The first offset of the log now; None when the brokers do not tell."""
         try:
             return (await self._fetch_beginnings([partition]))[partition]
         except (KafkaError, TimeoutError):
@@ -258,6 +261,17 @@ class Consumer:
         client = self.client
         return [] if client is None else [self.contract_partition(one) for one in client.assignment()]
 
+    async def halt(self, partition: TopicPartition, reason: str) -> None:
+        """Stop a partition in the ledger. When the database is away nothing happens: what led here will be seen again."""
+        try:
+            await self.pipeline.halt(partition, reason)
+        except (SQLAlchemyError, OSError) as error:
+            if not is_temporary(error):
+                raise
+            log.warning("a halt could not be stored and will be found again", error=one_line(error))
+            return
+        self.put_on_hold(partition, reason)
+
     def put_on_hold(self, partition: TopicPartition, reason: str) -> None:
         """Poll nothing more of a partition that a person has to look at."""
         if partition not in self.halted:
@@ -266,6 +280,25 @@ class Consumer:
         self.metrics.halted.labels(partition[0], str(partition[1])).set(1)
         if self.client is not None and partition in self.assignment():
             self.client.pause(self.client_partition(partition))
+
+    def take_up(self, partition: TopicPartition) -> None:
+        """Poll a partition again whose halt was lifted."""
+        del self.halted[partition]
+        self.metrics.halted.labels(partition[0], str(partition[1])).set(0)
+        if self.client is not None and partition in self.assignment():
+            self.client.resume(self.client_partition(partition))
+
+    async def commit_offsets(self) -> None:
+        """Tell Kafka how far we are, for lag dashboards only: what fails is left."""
+        client, assigned = self.client, set(self.assignment())
+        offsets = {self.client_partition(one): offset for one, offset in self.to_commit.items() if one in assigned}
+        self.to_commit.clear()
+        if client is None or not offsets:
+            return
+        try:
+            await asyncio.wait_for(client.commit(offsets), ASK_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("offsets not committed", error=one_line(error))
 
     def seek(self, partition: TopicPartition, offset: int, reason: str) -> None:
         """Poll next from here; nothing happens when the partition is no longer ours."""
@@ -305,14 +338,6 @@ class Consumer:
             if misplaced:
                 self.metrics.misplaced.labels(topic=topic).inc(misplaced)
 
-    def _back_off(self, failures: int) -> float:
-        least, most = _RETRY_SECONDS
-        return min(most, least * 2.0 ** min(failures, 10)) * self.random.uniform(0.5, 1.0)
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait, but not longer than until we stop."""
-        await until(self._stop.wait(), seconds)
-
 
 class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka publishes no types
     """Marks that the assignment changed and does nothing else: no heartbeat is sent while it runs, and its errors vanish."""
@@ -328,16 +353,6 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
         self._consumer.beginnings.clear()
         self._consumer.to_commit.clear()
         self._consumer.assigned.set()
-
-
-async def until(done: Awaitable[object], seconds: float) -> bool:
-    """Wait for something, at most `seconds`; whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            await done
-    except TimeoutError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=_PARTITIONS_REMEMBERED)

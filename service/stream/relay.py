@@ -17,6 +17,7 @@ from service.ledger.history import JournalRow, read_lane
 from service.ledger.relay import advance_relay, lock_backlogs
 from service.stream.connection import Connection
 from service.stream.outgoing import HEADERS, Message, Publisher, partition_of
+from service.stream.patience import back_off, one_line, until
 from service.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,6 @@ _SWEEP_SECONDS = 0.03
 _IDLE_SWEEP_SECONDS = 0.25
 _SWEEPS_BEFORE_IDLE = 20
 _HEARTBEAT_SECONDS = 5.0
-_RETRY_SECONDS = (0.1, 5.0)
 _REQUEST_TIMEOUT_MS = 10_000
 
 
@@ -85,10 +85,10 @@ class Relay:
                     raise
                 failures += 1
                 self.metrics.relay_failures.inc()
-                log.warning("relay will try again", error=_one_line(error), failures=failures)
+                log.warning("relay will try again", error=one_line(error), failures=failures)
                 if stopping:
                     return
-                await self._rest(self._back_off(failures))
+                await until(self.wake.wait(), back_off(failures, self.random))
                 continue
             failures = 0
             idle = 0 if published else idle + 1
@@ -96,7 +96,7 @@ class Relay:
                 continue
             if stopping:
                 return
-            await self._rest(_SWEEP_SECONDS if idle < _SWEEPS_BEFORE_IDLE else _IDLE_SWEEP_SECONDS)
+            await until(self.wake.wait(), _SWEEP_SECONDS if idle < _SWEEPS_BEFORE_IDLE else _IDLE_SWEEP_SECONDS)
 
     async def publish_once(self) -> int:
         """Publish what the free lanes hold, in one transaction, and return how many entries that were.
@@ -106,7 +106,9 @@ class Relay:
         """
         async with self.engine.begin() as tx:
             backlogs = await lock_backlogs(tx, _LANES_A_ROUND)
-            lanes = {one.lane: await read_lane(tx, one.lane, after_seq=one.seq, limit=_ENTRIES_A_LANE) for one in backlogs}
+            lanes = {
+                one.lane: await read_lane(tx, one.lane, after_seq=one.seq, limit=_ENTRIES_A_LANE) for one in backlogs
+            }
             sendable = {lane: self._until_refused(entries) for lane, entries in lanes.items()}
             done = {lane: entries[-1].seq for lane, entries in sendable.items() if entries}
             if not done:
@@ -174,18 +176,6 @@ class Relay:
         )
         return future
 
-    def _back_off(self, failures: int) -> float:
-        least, most = _RETRY_SECONDS
-        return min(most, least * 2.0 ** min(failures, 10)) * self.random.uniform(0.5, 1.0)
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait until woken, at most `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.wake.wait()
-        except TimeoutError:
-            return
-
 
 async def _heartbeat(tx: Tx) -> SQLAlchemyError | None:
     try:
@@ -193,7 +183,3 @@ async def _heartbeat(tx: Tx) -> SQLAlchemyError | None:
     except SQLAlchemyError as error:
         return error
     return None
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

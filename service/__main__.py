@@ -1,0 +1,5 @@
+"""`python -m service` is the `exportgate` command."""
+
+from service.cli import main
+
+main()

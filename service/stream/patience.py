@@ -1,0 +1,29 @@
+"""Waiting: never without a limit, and longer after each failure."""
+
+import asyncio
+from collections.abc import Awaitable
+from random import Random
+
+_LEAST_SECONDS = 0.1
+_MOST_SECONDS = 5.0
+_DOUBLINGS = 10
+
+
+def back_off(failures: int, random: Random) -> float:
+    """Seconds to wait after so many failures in a row; random, so that workers do not come back all at once."""
+    return min(_MOST_SECONDS, _LEAST_SECONDS * 2.0 ** min(failures, _DOUBLINGS)) * random.uniform(0.5, 1.0)
+
+
+async def until(done: Awaitable[object], seconds: float) -> bool:
+    """Wait for something, at most `seconds`; whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await done
+    except TimeoutError:
+        return False
+    return True
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line of a log."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
