@@ -1,4 +1,7 @@
-"""What each event means: which subjects it changes, decides or ends. One function an event; each returns the record's fate."""
+"""What each event means: which subjects it changes, decides or ends.
+
+One function an event; each returns the record's fate.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +20,10 @@ from service.normalise import account_facts, contract_facts, flagged_facts, user
 from service.reading import Event, Record, Unreadable
 
 FUTURE = timedelta(minutes=5)
-"""How far ahead of the database's clock an event's own time may lie. Only the future is suspicious; the past is a backlog."""
+"""How far ahead of the database's clock an event's own time may lie.
+
+Only the future is suspicious; the past is a backlog.
+"""
 
 
 class Fate(Enum):
@@ -143,7 +149,10 @@ def put_aside(docket: Docket, cluster: str, unreadable: Unreadable) -> Fate:
 
 
 def decide_again(docket: Docket, account_id: str, cause: Cause) -> None:
-    """Decide an account again because of something that is no event of its own; one nobody knows has nothing to decide."""
+    """Decide an account again because of something that is no event of its own.
+
+    One nobody knows has nothing to decide.
+    """
     account = docket.subject(account_id, ACCOUNT)
     if account.revision == 0 or account.ended:
         for subject in docket.live_dependents(account_id):
@@ -194,7 +203,10 @@ def _carry_state(docket: Docket, cluster: str, told: _Told, subject: Subject, *,
 
 
 def _out_of_order(docket: Docket, cluster: str, event: Event, subject: Subject, data: _State | _End) -> Fate | None:
-    """The fate of an event that is not newer than what is known of its subject; None when it is newer, and then noted."""
+    """The fate of an event that is not newer than what is known of its subject.
+
+    None when it is newer, and then noted.
+    """
     content = digest(data.model_dump_json().encode())
     if data.version > subject.version:
         subject.version = data.version
@@ -232,7 +244,10 @@ def _end(docket: Docket, cluster: str, told: _Told, data: _End) -> Fate:
 
 
 def _record(docket: Docket, told: _Told, data: LicenseReviewed | AccessEnforced) -> Fate:
-    """Reviews and enforcements are remembered; applying a review is a capability of its own, and until then changes nothing."""
+    """Reviews and enforcements are remembered.
+
+    Applying a review is a capability of its own, and until then changes nothing.
+    """
     kind = "reviewed" if isinstance(data, LicenseReviewed) else "enforced"
     docket.write(data.account_id, kind, {**_mention(told.event), "decision_id": data.decision_id})
     return Fate.RECORDED

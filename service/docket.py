@@ -1,4 +1,7 @@
-"""The docket: what one transaction knows, decides and will write. In memory; events are decided on it one after another."""
+"""The docket: what one transaction knows, decides and will write.
+
+In memory; events are decided on it one after another.
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -23,7 +26,8 @@ from service.normalise import NOTHING, OwnFacts, with_account
 class Docket:
     """State of the accounts whose lanes are held, and the rows that come of deciding.
 
-    `unread` counts the open quarantined records of an account. `evidence` is by sha256. `changed` are the subjects to save.
+    `unread` counts the open quarantined records of an account. `evidence` is by sha256. `changed` are the subjects to
+    save.
     """
 
     installation: Installation

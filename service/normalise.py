@@ -30,7 +30,10 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFacts:
-    """What is known of one subject by itself. `items` empty: none were named. `assurance`: what is better than declared."""
+    """What is known of one subject by itself.
+
+    `items` empty: none were named. `assurance`: what is better than declared.
+    """
 
     values: Mapping[str, Value]
     items: tuple[Item, ...]

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.audit.journal import Scribe
-from service.deciding import Fate, conflict, decide_event, duplicate, put_aside
 from service.decide.policy import Policy
+from service.deciding import Fate, conflict, decide_event, duplicate, put_aside
 from service.docket import Docket
 from service.ledger.engine import Tx, is_temporary
 from service.ledger.history import append_decisions, append_journal, keep_evidence, known_records
@@ -52,7 +52,10 @@ class Gap:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What became of a batch. `next_offsets` are done; `gaps` are to be sought back to; `halted` partitions need a person."""
+    """What became of a batch.
+
+    `next_offsets` are done; `gaps` are to be sought back to; `halted` partitions need a person.
+    """
 
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     gaps: dict[TopicPartition, Gap] = field(default_factory=dict)
@@ -73,7 +76,10 @@ class Report:
 
 @dataclass(slots=True, kw_only=True)
 class Pipeline:
-    """Decides batches for one Kafka cluster. `environment` is the `env` attribute our events must have, None for any."""
+    """Decides batches for one Kafka cluster.
+
+    `environment` is the `env` attribute our events must have, None for any.
+    """
 
     engine: AsyncEngine
     cluster: str
@@ -90,11 +96,11 @@ class Pipeline:
         beginnings: Mapping[TopicPartition, int],
         accepted_gaps: Mapping[TopicPartition, Gap],
     ) -> Report:
-        """Decide a batch in one transaction; when a bug breaks it, its halves, until the culprit is alone and quarantined.
+        """Decide a batch in one transaction; when a bug breaks it, its halves, till the culprit is alone and put aside.
 
-        `beginnings` has the log's first offset of every partition of the batch, `accepted_gaps` the holes a refetch confirmed.
-        Raises TemporarilyUnavailable, NoPolicyInForce or MustStop and nothing else; in each case nothing was written of the
-        batch, or whole halves of it were, which a repetition passes over.
+        `beginnings` has the log's first offset of every partition of the batch, `accepted_gaps` the holes a refetch
+        confirmed. Raises TemporarilyUnavailable, NoPolicyInForce or MustStop and nothing else; in each case nothing was
+        written of the batch, or whole halves of it were, which a repetition passes over.
         """
         ordered = sorted(records, key=lambda record: (record.topic, record.partition, record.offset))
         batch = [read(record, environment=self.environment) for record in ordered]
@@ -176,14 +182,15 @@ class Pipeline:
             fresh = [one for one in fresh if _partition(one.record) not in report.halted]
             if not fresh:
                 return report
-            first_copies, hashes = _first_copies(fresh)
-            accepted, known = await accept(tx, hashes)
+            first_copies = _first_copies(fresh)
+            accepted, known = await accept(tx, {key: event.raw_sha256 for key, event in first_copies.items()})
+            inbox = _Inbox(first_copies, accepted, known)
             gaps = {partition: gap for partition, gap in kafka.accepted_gaps.items() if partition in partitions}
             docket = await self._open_docket(tx, fresh, accepted, with_control_lane=bool(gaps))
             report.policy_sha256 = docket.policy.sha256
             _journal_gaps(docket, gaps, positions)
             for one in fresh:
-                fate = _decide_one(docket, self.cluster, one, first_copies, accepted, known)
+                fate = _decide_one(docket, self.cluster, one, inbox)
                 report.fates[fate.value] += 1
             report.outcomes.update(row.outcome for row in docket.decisions)
             await write(tx, docket)
@@ -258,8 +265,8 @@ async def open_docket(
 ) -> Docket:
     """Everything that decides under these lanes starts here, whether an event, a redrive or a re-evaluation asks.
 
-    Whatever a decision reads is written under its account's lane or changed by "commit, then walk every lane": so the pin is
-    read after the lanes are held, in a statement of its own.
+    Whatever a decision reads is written under its account's lane or changed by "commit, then walk every lane": so the
+    pin is read after the lanes are held, in a statement of its own.
     """
     heads = await lock_lanes(tx, lanes)
     pin = await read_pin(tx, max(head.last_at for head in heads.values()))
@@ -331,31 +338,33 @@ def _sift(
     return fresh
 
 
-def _first_copies(fresh: Sequence[Read]) -> tuple[dict[EventKey, Event], dict[EventKey, bytes]]:
+@dataclass(frozen=True, slots=True)
+class _Inbox:
+    """The first copy of each id in this batch, the ids that are new, and the hashes by which others are known."""
+
+    first_copies: Mapping[EventKey, Event]
+    accepted: set[EventKey]
+    known: Mapping[EventKey, bytes]
+
+
+def _first_copies(fresh: Sequence[Read]) -> dict[EventKey, Event]:
     """Of several copies in one batch the first in arrival order counts."""
     first: dict[EventKey, Event] = {}
     for one in fresh:
         if isinstance(one, Event):
             first.setdefault((one.source, one.id), one)
-    return first, {key: event.raw_sha256 for key, event in first.items()}
+    return first
 
 
-def _decide_one(
-    docket: Docket,
-    cluster: str,
-    one: Read,
-    first_copies: Mapping[EventKey, Event],
-    accepted: set[EventKey],
-    known: Mapping[EventKey, bytes],
-) -> Fate:
+def _decide_one(docket: Docket, cluster: str, one: Read, inbox: _Inbox) -> Fate:
     if isinstance(one, Unreadable):
         return put_aside(docket, cluster, one)
     key = one.source, one.id
-    first = first_copies[key]
-    if key in accepted and one is first:
+    first = inbox.first_copies[key]
+    is_new = key in inbox.accepted
+    if is_new and one is first:
         return decide_event(docket, cluster, one)
-    accepted_as = first.raw_sha256 if key in accepted else known[key]
-    if accepted_as == one.raw_sha256:
+    if one.raw_sha256 == (first.raw_sha256 if is_new else inbox.known[key]):
         return duplicate(docket, one)
     detail = "an event of this source and id was accepted with other bytes; a correction needs an id of its own"
     return conflict(docket, cluster, one, reason="CONFLICTING_DUPLICATE", detail=detail)
@@ -378,7 +387,10 @@ def _touches_account(one: Read, accepted: set[EventKey]) -> bool:
 
 
 def _contested_accounts(docket: Docket, batch: Sequence[Read]) -> list[str]:
-    """Accounts with an event that is not newer than what is known: if it turns out a conflict, the whole account is held."""
+    """Accounts with an event that is not newer than what is known.
+
+    If it turns out a conflict, the whole account is held.
+    """
     newest = {key: subject.version for key, subject in docket.subjects.items()}
     contested = set()
     for one in batch:

@@ -1,4 +1,7 @@
-"""What a person does with a quarantined record: have it read again, as it was or corrected, or dismiss it with a reason."""
+"""What a person does with a quarantined record.
+
+Have it read again, as it was or corrected, or dismiss it with a reason.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -48,7 +51,7 @@ async def redrive(
     environment: str | None,
     load_policy: PolicyLoader,
 ) -> Fate:
-    """Read a record again and decide it through the same door as any other; `corrected` bytes replace its own when given.
+    """Read a record again and decide it through the same door as any other; `corrected` bytes replace its own.
 
     A record that still cannot be read stays open: CannotResolve says why. So does one that belongs to another account.
     """
@@ -80,7 +83,10 @@ async def redrive(
     return fate
 
 
-_FIRST_STANDS = "it contradicts an event accepted before, which stands; dismiss it, and send the correction with a new id and version"
+_FIRST_STANDS = (
+    "it contradicts an event accepted before, which stands; "
+    "dismiss it, and send the correction with a new id and version"
+)
 
 
 async def _open_row(tx: Tx, quarantine_id: UUID) -> QuarantineRow:

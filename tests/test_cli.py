@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,12 @@ import pytest
 
 from service.cli import run
 from service.decide.facts import VOCABULARY
+from service.embedded.broker import Broker, running_broker
 from service.embedded.postgres import Server
 from service.policies.load import LoadedPolicy, load_document
+from service.stream.connection import Connection
+from service.stream.read_topic import read_topic
+from service.stream.topics import verify_topics
 from tests.events import account, contract, event, signed_up, to_bytes, user
 from tests.ledger import Ledger
 from tests.policies import SMALL
@@ -347,7 +351,7 @@ account under export control law before it can be used.”
 The policy was small, version 2026-06-12 (“The letter of June”), in force since <moment>; bob
 activated it (“a test”).
 
-It was the first decision about this user, and it stands. It is decision <id>, entry 2 of lane 11 of
+It was the first decision about this user, and it stands. It is decision <id>, entry 2 of lane 3 of
 the journal.
 """
 
@@ -443,7 +447,8 @@ async def test_tail_prints_the_newest_last(cli: Cli) -> None:
 
 # ---------------------------------------------------------------------------------------------------- quarantine
 async def test_a_record_is_listed_shown_and_dismissed_by_name(cli: Cli, ledger: Ledger) -> None:
-    await ledger.decide(signed_up(), ledger.next_record(b'{"nonsense": tru', key=b"acct-1"))
+    await ledger.decide(signed_up())
+    await ledger.decide(ledger.next_record(b'{"nonsense": tru', key=b"acct-1"))
     (row,) = (await cli("quarantine", "list", "--account", "acct-1", "--json")).json
     identity = row["quarantine_id"]
     assert identity in (await cli("quarantine", "list")).out
@@ -524,6 +529,38 @@ async def test_an_unreachable_broker_is_named_with_its_setting(
     _refused(await cli("events", "send", str(file)), 1, "127.0.0.1:1", "EXPORTGATE_KAFKA_BOOTSTRAP")
 
 
+@pytest.fixture(scope="module")
+async def broker() -> AsyncIterator[Broker]:
+    async with running_broker() as running:
+        yield running
+
+
+async def test_events_go_to_the_topic_of_their_type_keyed_by_their_account(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker: Broker
+) -> None:
+    monkeypatch.setenv("EXPORTGATE_KAFKA_BOOTSTRAP", broker.bootstrap)
+    sent = [to_bytes(signed_up()), to_bytes(event("contract.signed.v1", contract()))]
+    file = _write(tmp_path / "events.jsonl", b"\n".join(sent))
+    _refused(await cli("events", "send", file), 1, "missing at", "accounts.v1, contracts.v1", "--create-topics")
+    connection = Connection(bootstrap=broker.bootstrap, client_id="test")
+    await verify_topics(connection, create=True, replication_factor=1)
+    assert (await cli("events", "send", file)).out == "Sent 2 events: 1 to accounts.v1, 1 to contracts.v1.\n"
+    broken = _write(tmp_path / "broken.jsonl", b"{}")
+    assert (await cli("events", "send", broken)).code == 1
+    forced = await cli("events", "send", broken, "--force", "--json")
+    assert forced.json == [{"sent": 1, "topics": {"accounts.v1": 1}}]
+    records = [
+        record
+        for topic in ("accounts.v1", "contracts.v1")
+        for record in await read_topic(connection, topic, within_seconds=_DEADLINE_SECONDS)
+    ]
+    assert {(one.topic, one.key, one.value) for one in records} == {
+        ("accounts.v1", b"acct-1", sent[0]),
+        ("accounts.v1", None, b"{}"),
+        ("contracts.v1", b"acct-1", sent[1]),
+    }
+
+
 async def test_every_command_has_a_promise_and_an_example(cli: Cli) -> None:
     groups = {"db": 3, "policy": 6, "events": 1, "decisions": 3, "quarantine": 4, "positions": 1}
     commands = [[name] for name in ("serve", "replay")]
@@ -536,6 +573,21 @@ async def test_every_command_has_a_promise_and_an_example(cli: Cli) -> None:
         answer = await cli(*command, "--help")
         assert answer.code == 0
         assert f"exportgate {' '.join(command)}" in answer.out.partition("Example:")[2], command
+
+
+def test_as_a_process_it_says_one_line_about_a_broker_that_is_away() -> None:
+    environment = {**os.environ, "EXPORTGATE_KAFKA_BOOTSTRAP": "127.0.0.1:1", "EXPORTGATE_ENVIRONMENT": "production"}
+    done = subprocess.run(
+        [*_EXPORTGATE, "events", "send", "-"],
+        cwd=_ROOT,
+        env=environment,
+        input=to_bytes(signed_up()),
+        capture_output=True,
+        timeout=_DEADLINE_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1)
+    assert b"127.0.0.1:1" in done.stderr
 
 
 def test_as_a_process_it_answers_and_ctrl_c_ends_it_quietly_with_130(ledger: Ledger) -> None:

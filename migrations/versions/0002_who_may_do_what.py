@@ -71,12 +71,11 @@ END $$
 
 VIEWS = {
     "decisions": (
-        "One row a decision. access is what was granted; policy_version the version that decided; supersedes the decision "
-        "it replaced.",
+        "One row a decision. access is what was granted, policy_version what decided, supersedes what it replaced.",
         """
-        SELECT d.decided_at, d.account_id, d.subject_id, d.revision, d.outcome, d.access, d.rules, d.cause_kind, d.cause_id,
-               p.name AS policy, p.version AS policy_version, encode(d.policy_sha256, 'hex') AS policy_sha256,
-               d.valid_until, d.decision_id, d.supersedes, d.epoch, encode(d.raw_sha256, 'hex') AS raw_sha256,
+        SELECT d.decided_at, d.account_id, d.subject_id, d.revision, d.outcome, d.access, d.rules, d.cause_kind,
+               d.cause_id, p.name AS policy, p.version AS policy_version,
+               encode(d.policy_sha256, 'hex') AS policy_sha256, d.valid_until, d.decision_id, d.supersedes, d.epoch, encode(d.raw_sha256, 'hex') AS raw_sha256,
                encode(d.facts_sha256, 'hex') AS facts_sha256, d.lane, d.seq
         FROM ledger.decision d LEFT JOIN ledger.policy p ON p.sha256 = d.policy_sha256
         """,
@@ -112,8 +111,8 @@ VIEWS = {
     "quarantine": (
         "Records that could not be decided. resolution is null while the record is open.",
         """
-        SELECT q.opened_at, q.account_id, q.reason, q.detail, q.topic, q.partition, q.record_offset, q.source, q.event_id,
-               q.quarantine_id, r.resolution, r.resolved_by, r.reason AS resolved_because, r.resolved_at
+        SELECT q.opened_at, q.account_id, q.reason, q.detail, q.topic, q.partition, q.record_offset, q.source,
+               q.event_id, q.quarantine_id, r.resolution, r.resolved_by, r.reason AS resolved_because, r.resolved_at
         FROM ledger.quarantine q LEFT JOIN ledger.quarantine_resolution r USING (quarantine_id)
         """,
     ),
@@ -155,6 +154,6 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER append_only ON ledger.{table}")
     op.execute("DROP FUNCTION ledger.refuse_change()")
     op.execute("DROP FUNCTION ledger.check_activation()")
-    roles = ", ".join((SERVICE, OFFICER, REVIEWER, AUDITOR, ERASER))
+    roles = f"{SERVICE}, {OFFICER}, {REVIEWER}, {AUDITOR}, {ERASER}"
     op.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA ledger FROM {roles}")
     op.execute(f"REVOKE USAGE ON SCHEMA ledger FROM {roles}")

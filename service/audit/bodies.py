@@ -64,7 +64,10 @@ def header_of(
     supersedes: UUID | None,
     decided_at: datetime,
 ) -> Header:
-    """A header with its id: the same cause and subject give the same one, so that publishing twice can be seen through."""
+    """A header with its id.
+
+    The same cause and subject give the same one, so that publishing twice can be seen through.
+    """
     return Header(
         decision_id=identity("decision", epoch, cause.kind, cause.id, account_id, subject_id),
         account_id=account_id,

@@ -1,6 +1,7 @@
 """Canonical bytes: one form for one value, so that a hash means something years later.
 
-JSON with sorted keys, no white space, UTF-8: RFC 8785 for values without floats whose keys are ASCII, which all of ours are.
+JSON with sorted keys, no white space, UTF-8: RFC 8785 for values without floats whose keys are ASCII, which all of ours
+are.
 """
 
 from datetime import UTC, datetime

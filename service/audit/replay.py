@@ -20,9 +20,9 @@ from service.ledger.history import (
     DecisionRow,
     JournalRow,
     decisions_at,
+    mismatched_rows,
     read_evidence,
     read_lane,
-    mismatched_rows,
     walk_evidence,
 )
 from service.ledger.lanes import GENESIS, Head
@@ -63,8 +63,9 @@ class Replay:
     async def differences(self, heads: Mapping[int, Head]) -> AsyncIterator[Difference]:
         """Everything that differs, as it is found. `heads` are the lanes' heads, read in the same snapshot.
 
-        Nothing found means: every body follows byte for byte from its stored facts and policy; the policy was the one in force
-        when it was made; every row of `decision` says what its body says; the chains are whole; evidence has its hashes.
+        Nothing found means: every body follows byte for byte from its stored facts and policy; the policy was the one
+        in force when it was made; every row of `decision` says what its body says; the chains are whole; evidence has
+        its hashes.
         """
         self._activations = await list_activations(self.tx)
         for lane in sorted(heads):

@@ -1,5 +1,6 @@
 """The `exportgate` command: one module a group of commands, and the one place where errors become exit codes."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -56,13 +57,15 @@ def _exportgate(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a failed check, 2 misuse, 130 Ctrl-C."""
+    # What libraries complain about is said by us, once and in words; `serve` sets up logging of its own.
+    logging.root.addHandler(logging.NullHandler())
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. What goes wrong in a way that was foreseen is one line on stderr."""
     try:
-        code = app(list(arguments) or ["--help"], standalone_mode=False)
+        code = app(list(arguments) or ["--help"], prog_name="exportgate", standalone_mode=False)
     except _UsageError as error:
         return _end(_one_line(error), MISUSE)
     except Misuse as error:

@@ -67,7 +67,10 @@ Condition = Leaf | All | AnyOf | Not | Exists | ForAll
 
 
 def compile_condition(condition: Condition) -> Test:
-    """A function that tells the truth of `condition` for a mapping of values. It never raises for values of the right type."""
+    """A function that tells the truth of `condition` for a mapping of values.
+
+    It never raises for values of the right type.
+    """
     match condition:
         case All(parts):
             return _all(tuple(compile_condition(part) for part in parts))
@@ -249,7 +252,10 @@ def _differs(fact: str, other: str) -> Test:
 
 
 def same_place(place: str, other: str) -> Truth:
-    """Whether `place` lies in `other`: `UA-43` lies in `UA`; whether `UA` is `UA-43` is UNKNOWN, its region not being known."""
+    """Whether `place` lies in `other`: `UA-43` lies in `UA`.
+
+    Whether `UA` is `UA-43` is UNKNOWN, its region not being known.
+    """
     if place == other or place.startswith(other + "-"):
         return True
     return None if other.startswith(place + "-") else False
@@ -324,4 +330,7 @@ _COMPARE: Mapping[str, Callable[[Operand], Callable[[Value], Truth]]] = {
     "below": _ordered(lambda value, limit: value < limit),
 }
 LEAF_OPERATORS = frozenset(_COMPARE) | {"known", "differs_from"}
-"""Operators a leaf may have. The `_places` forms treat an unknown region as UNKNOWN; the loader chooses them by type."""
+"""Operators a leaf may have.
+
+The `_places` forms treat an unknown region as UNKNOWN; the loader chooses them by type.
+"""

@@ -47,7 +47,8 @@ class Finding(NamedTuple):
 class Reason:
     """Why the verdict is not a plain approval: one rule that was hit, unknown or waived.
 
-    `missing` are the facts whose absence made it unknown. `items` are indices into the verdict's items, empty for the subject.
+    `missing` are the facts whose absence made it unknown. `items` are indices into the verdict's items, empty for the
+    subject.
     """
 
     rule: str
@@ -88,8 +89,8 @@ class Authority:
 class Verdict:
     """The answer for one subject. `outcome` is the worst of all; `items` tell each item's own.
 
-    `findings` holds every rule that was applied, also the clear ones. `authority` and `valid_until` are None unless something
-    is approved; `next_actor` is None when nobody has to act.
+    `findings` holds every rule that was applied, also the clear ones. `authority` and `valid_until` are None unless
+    something is approved; `next_actor` is None when nobody has to act.
     """
 
     outcome: Outcome

@@ -95,7 +95,8 @@ def _person_foreign(values: Mapping[str, Value]) -> tuple[bool, int] | None:
 def _customer_foreign(values: Mapping[str, Value]) -> tuple[bool, int] | None:
     """An entity is foreign when not organized in the US; one of the US counts as foreign when its users may be.
 
-    The letter of June 2026 bound access by persons, so a US company is only not foreign when all its users are US persons.
+    The letter of June 2026 bound access by persons, so a US company is only not foreign when all its users are US
+    persons.
     """
     organized = values.get("customer.organized_in")
     if not isinstance(organized, str) or values.get("customer.type") == "individual":

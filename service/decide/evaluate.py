@@ -1,6 +1,10 @@
-"""Facts + policy + instant -> verdict. A pure function: the same input gives the same answer, whatever the order of keys."""
+"""Facts + policy + instant -> verdict.
+
+A pure function: the same input gives the same answer, whatever the order of keys.
+"""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -30,25 +34,23 @@ ENGINE = "exportgate-decide/1"
 def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
     """The verdict of `policy` on `facts` at `as_of`.
 
-    Doubt is a value: a rule whose facts are missing is UNKNOWN and holds, or denies if it says so. Never raises for facts
-    and policies that were checked when they were made.
+    Doubt is a value: a rule whose facts are missing is UNKNOWN and holds, or denies if it says so. Never raises for
+    facts and policies that were checked when they were made.
     """
     plan = policy.at(as_of)
     values = derive(facts)
     items = facts.items or _whole_catalogue(policy)
-    findings: list[Finding] = []
-    doubtful: list[Doubt] = []
-    _apply(plan.subject_rules, values, None, facts, as_of, findings, doubtful)
+    hearing = _Hearing(policy, facts, as_of, items)
+    hearing.hear(plan.subject_rules, values, None)
     possible = []
     for rule in plan.item_rules:
         if rule.subject_part(values) is False:
-            findings.append(rule.clear)
+            hearing.findings.append(rule.clear)
         else:
             possible.append(rule)
     for index, item in enumerate(items if possible else ()):
-        seen = with_item(values, item, policy.catalogue)
-        _apply(possible, seen, index, facts, as_of, findings, doubtful)
-    return _verdict(tuple(findings), doubtful, items, policy, as_of, facts)
+        hearing.hear(possible, with_item(values, item, policy.catalogue), index)
+    return _verdict(hearing)
 
 
 def _whole_catalogue(policy: Policy) -> tuple[Item, ...]:
@@ -64,33 +66,37 @@ class Doubt(NamedTuple):
     values: Values
 
 
-def _apply(
-    rules: Iterable[ActiveRule],
-    values: Values,
-    item: int | None,
-    facts: Facts,
-    as_of: datetime,
-    findings: list[Finding],
-    doubtful: list[Doubt],
-) -> None:
-    for active in rules:
-        truth = active.test(values)
-        if truth is False:
-            findings.append(active.clear if item is None else Finding(active.rule.name, item, Result.CLEAR, None))
-            continue
-        doubt = _doubt(active, truth, values, item, facts, as_of)
-        findings.append(doubt.finding)
-        doubtful.append(doubt)
+@dataclass(slots=True)
+class _Hearing:
+    """One evaluation while it goes on."""
 
+    policy: Policy
+    facts: Facts
+    as_of: datetime
+    items: tuple[Item, ...]
+    findings: list[Finding] = field(default_factory=list)
+    doubtful: list[Doubt] = field(default_factory=list)
 
-def _doubt(active: ActiveRule, truth: Truth, values: Values, item: int | None, facts: Facts, as_of: datetime) -> Doubt:
-    rule = active.rule
-    if truth is None:
-        return Doubt(active, Finding(rule.name, item, Result.UNKNOWN, None), rule.unknown, values)
-    waiver = _waiver(rule.waivable_by, values, facts.authorizations, as_of)
-    if waiver is not None:
-        return Doubt(active, Finding(rule.name, item, Result.WAIVED, waiver.number), Outcome.APPROVE, values)
-    return Doubt(active, Finding(rule.name, item, Result.HIT, None), rule.outcome, values)
+    def hear(self, rules: Iterable[ActiveRule], values: Values, item: int | None) -> None:
+        """Apply `rules` to the subject, or to one item of it."""
+        for active in rules:
+            truth = active.test(values)
+            if truth is False:
+                clear = active.clear if item is None else Finding(active.rule.name, item, Result.CLEAR, None)
+                self.findings.append(clear)
+                continue
+            doubt = self._doubt(active, truth, values, item)
+            self.findings.append(doubt.finding)
+            self.doubtful.append(doubt)
+
+    def _doubt(self, active: ActiveRule, truth: Truth, values: Values, item: int | None) -> Doubt:
+        rule = active.rule
+        if truth is None:
+            return Doubt(active, Finding(rule.name, item, Result.UNKNOWN, None), rule.unknown, values)
+        waiver = _waiver(rule.waivable_by, values, self.facts.authorizations, self.as_of)
+        if waiver is not None:
+            return Doubt(active, Finding(rule.name, item, Result.WAIVED, waiver.number), Outcome.APPROVE, values)
+        return Doubt(active, Finding(rule.name, item, Result.HIT, None), rule.outcome, values)
 
 
 def _waiver(
@@ -101,14 +107,8 @@ def _waiver(
     return min(fitting, key=lambda one: one.number, default=None)
 
 
-def _verdict(
-    findings: tuple[Finding, ...],
-    doubtful: list[Doubt],
-    items: tuple[Item, ...],
-    policy: Policy,
-    as_of: datetime,
-    facts: Facts,
-) -> Verdict:
+def _verdict(hearing: _Hearing) -> Verdict:
+    doubtful, items = hearing.doubtful, hearing.items
     subject = max((outcome for _, finding, outcome, _ in doubtful if finding.item is None), default=Outcome.APPROVE)
     verdicts = tuple(_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items))
     outcome = max((verdict.outcome for verdict in verdicts), default=subject)
@@ -120,13 +120,13 @@ def _verdict(
         outcome=outcome,
         access=_access(approved, len(items), subject),
         items=verdicts,
-        findings=findings,
+        findings=tuple(hearing.findings),
         reasons=reasons,
         limits=_limits(doubtful) if something else (),
-        authority=_authority(doubtful, facts) if something else None,
+        authority=_authority(hearing) if something else None,
         hold_kinds=hold_kinds if outcome is Outcome.HOLD else (),
         next_actor=_next_actor(hold_kinds) if outcome is Outcome.HOLD else None,
-        valid_until=_valid_until(policy, as_of, doubtful, facts) if something else None,
+        valid_until=_valid_until(hearing) if something else None,
     )
 
 
@@ -189,21 +189,28 @@ def _place_of(element: Mapping[str, Value]) -> Value | None:
     return element.get("evidence.place")
 
 
-def _authority(doubtful: list[Doubt], facts: Facts) -> Authority:
-    numbers = sorted(finding.authorization for _, finding, _, _ in doubtful if finding.authorization is not None)
-    if not numbers:
-        return Authority(kind="no_license_required", number=None)
-    used = next(one for one in facts.authorizations if one.number == numbers[0])
-    return Authority(kind=used.kind, number=used.number)
+def _authority(hearing: _Hearing) -> Authority:
+    used = _used(hearing)
+    return (
+        Authority(kind=used[0].kind, number=used[0].number)
+        if used
+        else Authority(kind="no_license_required", number=None)
+    )
+
+
+def _used(hearing: _Hearing) -> list[Authorization]:
+    """The authorizations that lifted a hit, in order of their numbers."""
+    numbers = {doubt.finding.authorization for doubt in hearing.doubtful}
+    return sorted((one for one in hearing.facts.authorizations if one.number in numbers), key=lambda one: one.number)
 
 
 def _next_actor(hold_kinds: tuple[str, ...]) -> str | None:
     return next((actor for kind, actor in NEXT_ACTORS.items() if kind in hold_kinds), None)
 
 
-def _valid_until(policy: Policy, as_of: datetime, doubtful: list[Doubt], facts: Facts) -> datetime | None:
-    used = {finding.authorization for _, finding, _, _ in doubtful if finding.authorization is not None}
-    ends = [one.valid_until for one in facts.authorizations if one.number in used]
-    if policy.valid_for is not None:
-        ends.append(as_of + policy.valid_for)
+def _valid_until(hearing: _Hearing) -> datetime | None:
+    """The earliest end of what the approval rests on, or of the time for which the policy lets an approval stand."""
+    ends = [one.valid_until for one in _used(hearing)]
+    if hearing.policy.valid_for is not None:
+        ends.append(hearing.as_of + hearing.policy.valid_for)
     return min(ends, default=None)

@@ -1,8 +1,8 @@
 """The vocabulary: every fact a policy may ask for, and the frozen value that carries what is known.
 
-Facts are a flat mapping from a name (`customer.organized_in`) to a value. A name that is absent is unknown; there are no
-defaults. `VOCABULARY` is the only list of names: the policy loader checks documents against it, `normalise` fills it,
-`exportgate policy facts` prints it.
+Facts are a flat mapping from a name (`customer.organized_in`) to a value. A name that is absent is unknown; there are
+no defaults. `VOCABULARY` is the only list of names: the policy loader checks documents against it, `normalise` fills
+it, `exportgate policy facts` prints it.
 """
 
 import re

@@ -22,7 +22,10 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ownership:
-    """`state` is consistent, inconsistent, cyclic or too_complex; `layers` and `ends` only mean something when consistent."""
+    """`state` is consistent, inconsistent, cyclic or too_complex.
+
+    `layers` and `ends` only mean something when consistent.
+    """
 
     state: str
     layers: int
@@ -30,7 +33,10 @@ class Ownership:
 
 
 def examine(edges: Sequence[Edge]) -> Ownership:
-    """Walk the graph once. Terminates on cycles; more than `MOST_EDGES` edges or `MOST_LAYERS` layers are too complex."""
+    """Walk the graph once.
+
+    Terminates on cycles; more than `MOST_EDGES` edges or `MOST_LAYERS` layers are too complex.
+    """
     if len(edges) > MOST_EDGES:
         return Ownership(state="too_complex", layers=0, ends=frozenset())
     if _shares_contradict(edges):

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -70,9 +70,9 @@ class Citation:
 class Rule:
     """One rule of a policy.
 
-    `outcome` applies on a hit, `unknown` when it cannot be told. An `outcome` of APPROVE is a note: it may add a `limit`, the
-    kind of condition whose places are those of the elements of `limit_from` that fit. A leaf of `when` may refer to a group by
-    `group:<name>`; it is replaced by the group's members at the instant of the decision.
+    `outcome` applies on a hit, `unknown` when it cannot be told. An `outcome` of APPROVE is a note: it may add a
+    `limit`, the kind of condition whose places are those of the elements of `limit_from` that fit. A leaf of `when` may
+    refer to a group by `group:<name>`; it is replaced by the group's members at the instant of the decision.
     """
 
     name: str
@@ -116,7 +116,8 @@ class Group:
 class ActiveRule:
     """A rule in force, with its condition compiled. `clear` is its finding for a subject when it does not apply.
 
-    `subject_part` are those of its conditions that look at no item: where they are false, no item needs to be looked at.
+    `subject_part` are those of its conditions that look at no item: where they are false, no item needs to be looked
+    at.
     """
 
     rule: Rule
@@ -206,21 +207,14 @@ GROUP_PREFIX = "group:"
 def inline_groups(condition: Condition, groups: Mapping[str, frozenset[str]]) -> Condition:
     """`condition` with every reference to a group replaced by its members. KeyError for a group that does not exist."""
     match condition:
-        case All(parts):
-            return All(tuple(inline_groups(part, groups) for part in parts))
-        case AnyOf(parts):
-            return AnyOf(tuple(inline_groups(part, groups) for part in parts))
+        case All(parts) | AnyOf(parts):
+            return type(condition)(tuple(inline_groups(part, groups) for part in parts))
         case Not(part):
             return Not(inline_groups(part, groups))
-        case Exists(fact, where):
-            return Exists(fact, inline_groups(where, groups))
-        case ForAll(fact, where):
-            return ForAll(fact, inline_groups(where, groups))
-        case Leaf(fact=fact, operator=operator, operand=str(operand), assured=assured) if operand.startswith(
-            GROUP_PREFIX
-        ):
-            members = groups[operand.removeprefix(GROUP_PREFIX)]
-            return Leaf(fact=fact, operator=operator, operand=members, assured=assured)
+        case Exists(fact, where) | ForAll(fact, where):
+            return type(condition)(fact, inline_groups(where, groups))
+        case Leaf(operand=str(operand)) if operand.startswith(GROUP_PREFIX):
+            return replace(condition, operand=groups[operand.removeprefix(GROUP_PREFIX)])
         case Leaf():
             return condition
 

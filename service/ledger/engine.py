@@ -31,8 +31,8 @@ def open_engine(
 ) -> AsyncEngine:
     """An engine whose connections act as `role` under READ COMMITTED.
 
-    A batch reads the pin in its own statement after it holds its lanes; that is only right under READ COMMITTED. A timeout of
-    0 means none.
+    A batch reads the pin in its own statement after it holds its lanes; that is only right under READ COMMITTED. A
+    timeout of 0 means none.
     """
     settings = {
         "application_name": application,

@@ -59,13 +59,19 @@ async def append_journal(tx: Tx, rows: Sequence[JournalRow]) -> None:
 
 
 async def append_decisions(tx: Tx, rows: Sequence[DecisionRow]) -> None:
-    """Add decisions; a decision id that exists is a violation, since it would be a second decision of the same cause."""
+    """Add decisions.
+
+    A decision id that exists is a violation, since it would be a second decision of the same cause.
+    """
     records = [tuple(getattr(row, name) for name in _DECISION_COLUMNS) for row in rows]
     await copy_rows(tx, "decision", _DECISION_COLUMNS, records)
 
 
 async def keep_evidence(tx: Tx, contents: Mapping[bytes, bytes]) -> None:
-    """Keep contents by their sha256; what is kept already stays. Sorted, so that two workers do not wait for each other."""
+    """Keep contents by their sha256; what is kept already stays.
+
+    Sorted, so that two workers do not wait for each other.
+    """
     if not contents:
         return
     digests = sorted(contents)

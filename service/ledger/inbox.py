@@ -13,8 +13,8 @@ EventKey = tuple[str, str]
 async def accept(tx: Tx, hashes: Mapping[EventKey, bytes]) -> tuple[set[EventKey], dict[EventKey, bytes]]:
     """Insert the ids that are new; return them, and for the others the hash under which they were accepted before.
 
-    Must run before lanes are taken: a batch that waits here while holding lanes would deadlock with one that holds the id
-    and waits for the lanes. Ids go in sorted, for the same reason.
+    Must run before lanes are taken: a batch that waits here while holding lanes would deadlock with one that holds the
+    id and waits for the lanes. Ids go in sorted, for the same reason.
     """
     keys = sorted(hashes)
     accepted = {(row.source, row.event_id) for row in (await tx.execute(_ACCEPT, _arrays(keys, hashes))).all()}

@@ -70,7 +70,7 @@ async def read_installation(tx: Tx) -> Installation:
 
 
 async def lock_lanes(tx: Tx, lanes: Iterable[int]) -> dict[int, Head]:
-    """Lock the rows of `lanes`, in order of number so that no two workers wait for each other, and return their heads."""
+    """Lock the rows of `lanes` and return their heads; in order of number, so that no two workers deadlock."""
     wanted = sorted(set(lanes))
     statement = select(lane_table).where(lane_table.c.lane.in_(wanted)).order_by(lane_table.c.lane).with_for_update()
     rows = (await tx.execute(statement)).all()

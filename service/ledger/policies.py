@@ -46,8 +46,9 @@ class Activation:
 async def read_pin(tx: Tx, not_before: datetime | None) -> Pin:
     """Read the clock once, never earlier than `not_before`, and the policy in force at that instant.
 
-    Call it in a statement of its own after the lanes are held: read together with the lock, it can return the old policy with
-    the new lane. `not_before` is the last instant written in the locked lanes; the clock may have stepped back since.
+    Call it in a statement of its own after the lanes are held: read together with the lock, it can return the old
+    policy with the new lane. `not_before` is the last instant written in the locked lanes; the clock may have stepped
+    back since.
     """
     row = (await tx.execute(_PIN, {"not_before": not_before})).one()
     return Pin(now=row.now, policy_sha256=row.policy_sha256)
@@ -65,7 +66,7 @@ async def policy_document(tx: Tx, version: str) -> tuple[bytes, bytes] | None:
     """(sha256, document) of the stored version, or None. A digest in hexadecimal names a version too."""
     by_version = select(policy.c.sha256, policy.c.document).where(policy.c.version == version)
     row = (await tx.execute(by_version)).first()
-    if row is None and len(version) == 64:
+    if row is None and len(version) == _HEX_DIGITS:
         row = (
             await tx.execute(
                 select(policy.c.sha256, policy.c.document).where(policy.c.sha256 == bytes.fromhex(version))
@@ -97,7 +98,10 @@ async def store_policy(
 
 
 async def store_activation(tx: Tx, activation: Activation) -> None:
-    """Store an activation. A trigger refuses an instant before any lane's last one: nothing decided may change its law."""
+    """Store an activation.
+
+    A trigger refuses an instant before any lane's last one: nothing decided may change its law.
+    """
     await tx.execute(
         insert(policy_activation).values(
             effective_at=activation.effective_at,
@@ -128,6 +132,8 @@ async def list_activations(tx: Tx) -> Sequence[Activation]:
     ).order_by(columns.effective_at)
     return [Activation(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
 
+
+_HEX_DIGITS = 64
 
 _PIN = text(
     """

@@ -25,7 +25,10 @@ class Position:
 
 
 async def claim(tx: Tx, cluster: str, beginnings: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
-    """Lock the positions of these partitions, sorted; one seen for the first time starts at its log's beginning offset."""
+    """Lock the positions of these partitions, sorted.
+
+    One seen for the first time starts at its log's beginning offset.
+    """
     wanted = sorted(beginnings)
     rows = (await tx.execute(_CLAIM, _arrays(cluster, wanted))).all()
     if len(rows) < len(wanted):

@@ -35,8 +35,8 @@ async def create_roles(tx: Tx) -> None:
             DO $$ BEGIN
                 EXECUTE format('GRANT CREATE ON DATABASE %I TO {role_name("owner")}', current_database());
                 EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-                EXECUTE format('GRANT CONNECT ON DATABASE %I TO {", ".join(map(role_name, ROLES))}', current_database());
-            END $$
+                EXECUTE format('GRANT CONNECT ON DATABASE %I TO {", ".join(map(role_name, ROLES))}',
+                current_database()); END $$
             """
         )
     )

@@ -20,8 +20,8 @@ SubjectKey = tuple[str, str]
 class Subject:
     """The current state of one subject; the row's owner changes it and writes it back.
 
-    `facts` are the canonical bytes of its own facts. `version` is 0 and `content_sha256` empty before the first state-carrying
-    event. `decision_id` and `outcome` are None when no decision stands.
+    `facts` are the canonical bytes of its own facts. `version` is 0 and `content_sha256` empty before the first state-
+    carrying event. `decision_id` and `outcome` are None when no decision stands.
     """
 
     account_id: str

@@ -37,9 +37,9 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
 async def activate(tx: Tx, *, sha256: bytes, at: datetime | None, activated_by: str, reason: str) -> datetime:
     """Put a stored version in force at an instant, None meaning now, and return that instant.
 
-    Takes every lane, in order, and stamps its time there: a batch that holds a lane has decided before this, one that waits
-    will read the new pin. Refuses an instant in the past, since no decision may lose its law, and a
-    version that cannot be loaded.
+    Takes every lane, in order, and stamps its time there: a batch that holds a lane has decided before this, one that
+    waits will read the new pin. Refuses an instant in the past, since no decision may lose its law, and a version that
+    cannot be loaded.
     """
     policy = load_resolved(await resolved_policy(tx, sha256))
     installation = await read_installation(tx)
@@ -47,7 +47,8 @@ async def activate(tx: Tx, *, sha256: bytes, at: datetime | None, activated_by: 
     pin = await read_pin(tx, max(head.last_at for head in heads.values()))
     if at is not None and at < pin.now:
         raise PolicyRefused(
-            f"an activation may not reach into the past: {instant(at)} is before {instant(pin.now)}; leave out the time to activate now"
+            f"an activation may not reach into the past: {instant(at)} is before {instant(pin.now)}; "
+            "leave out the time to activate now"
         )
     effective_at = at or pin.now
     scribe = Scribe(heads)

@@ -44,7 +44,7 @@ class Publisher:
         make = _MAKERS.get(entry.kind)
         return [] if make is None else make(self, entry, orjson.loads(entry.body))
 
-    def envelope(self, entry: JournalRow, attributes: Mapping[str, object], data: bytes) -> bytes:
+    def envelope(self, entry: JournalRow, attributes: dict[str, object], data: bytes) -> bytes:
         """A CloudEvent around the bytes of `data`."""
         ours: dict[str, object] = {"specversion": "1.0", "source": self.source, "datacontenttype": "application/json"}
         if self.environment is not None:

@@ -120,7 +120,7 @@ class Relay:
         return sum(len(entries) for entries in sendable.values())
 
     def _until_refused(self, entries: Sequence[JournalRow]) -> Sequence[JournalRow]:
-        """The entries before the first one that is too large for the brokers. It stops its lane, visibly, until put aside."""
+        """The entries before the first one that is too large for the brokers, which stops its lane, visibly."""
         for index, entry in enumerate(entries):
             refused = self._refused.get(entry.lane) == entry.seq
             if not refused and len(entry.body) > MAX_MESSAGE_BYTES // 2:
@@ -155,9 +155,10 @@ class Relay:
             _, pending = await asyncio.wait(pending, timeout=_HEARTBEAT_SECONDS)
             if pending and not isinstance(failure, SQLAlchemyError):
                 failure = await _heartbeat(tx) or failure
-        refused = [error for future in futures if (error := future.exception()) is not None]
-        if failure is not None or refused:
-            raise failure or refused[0]
+        refused = [future.exception() for future in futures]
+        failure = next((one for one in refused if isinstance(one, Exception)), failure)
+        if failure is not None:
+            raise failure
 
     async def _partitions(self, messages: Sequence[Message]) -> Mapping[str, int]:
         """How many partitions each topic has. One that has none yet is a broker error, to be tried again."""

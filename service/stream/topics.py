@@ -33,7 +33,7 @@ async def verify_topics(
     """Look whether every topic of the contract is there as the contract has it; make missing ones only when `create`.
 
     StreamError for brokers that do not answer within the seconds given, a missing topic, and one that is compacted and
-    must not be (or the other way round): records would vanish. Unequal partitions are correct but slow, hence a warning.
+    must not be, or the other way round: records would vanish. Unequal partitions are slow but right: a warning.
     """
     try:
         async with asyncio.timeout(within_seconds), _admin(connection) as admin:
@@ -108,11 +108,11 @@ async def _refuse_cleanup(admin: AIOKafkaAdminClient, connection: Connection) ->
         for code, _message, _kind, name, entries in answer.resources:
             if code != _NO_ERROR:
                 raise StreamError(f"topic {name}: its settings may not be read ({for_code(code).__name__}); allow it")
-            policies |= {name: str(entry[1]) for entry in entries if entry[0] == "cleanup.policy"}
+            settings = {str(entry[0]): str(entry[1]) for entry in entries}
+            policies[name] = settings.get("cleanup.policy", "delete")  # Some brokers tell only what was set.
     for topic in TOPICS:
         name = connection.topic(topic.name)
-        # A broker that tells only what was set has left out its default.
-        policy = policies.get(name, "delete")
+        policy = policies[name]
         wanted = "compact" if topic.compacted else "delete"
         if policy != wanted:
             raise StreamError(f"topic {name}: expected cleanup.policy={wanted}, found {policy}; alter the topic")

@@ -1,4 +1,4 @@
-"""Looks after the consumer: is the client where the ledger says, does it get on, and how far is it behind?"""
+"""Looks after the consumer: whether the client is where the ledger says, and gets on, and how far it is behind."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.ledger.engine import is_temporary
 from service.ledger.positions import Position, TopicPartition
-from service.stream.consume import ASK_SECONDS, Consumer
+from service.stream.consume import Consumer
 from service.stream.patience import one_line, until
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,10 @@ _SEEKS_BEFORE_SETTLED = 3
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Looks every two seconds and after each assignment. `stalled_seconds` is how long a client may rest on unread records."""
+    """Looks every two seconds and after each assignment.
+
+    `stalled_seconds` is how long a client may rest on unread records.
+    """
 
     consumer: Consumer
     stalled_seconds: float
@@ -46,91 +49,64 @@ class Watch:
 
     async def look(self) -> None:
         """Compare client and ledger once, and mend what differs unless a batch is in flight or came in between."""
-        consumer = self.consumer
+        consumer, client = self.consumer, self.consumer.client
         began = consumer.batches
         ledger = await consumer.pipeline.positions()
-        assigned = consumer.assignment()
-        consumer.metrics.assigned.set(len(assigned))
-        at = await self._client_positions(assigned)
-        self._note_fetches(assigned)
-        if not assigned:
-            return
-        beginnings = await consumer.beginnings_of([one for one in assigned if one not in ledger])
-        ends = await self._ends(assigned)
+        assigned = client.assignment()
+        at = await client.positions(assigned)
+        first_seen = [one for one in assigned if one not in ledger]
+        beginnings = await client.beginnings(first_seen) if first_seen else {}
+        ends = await client.end_offsets(assigned) if assigned else {}
         expected = {one: ledger[one].next_offset if one in ledger else beginnings[one] for one in assigned}
-        for one in assigned:
-            consumer.metrics.lag.labels(one[0], str(one[1])).set(max(0, ends[one] - expected[one]))
+        self._tell(expected, ends)
         if consumer.running or consumer.batches != began:
             self._resting.clear()
             return
         self._apply_halts(assigned, ledger)
         ours = [one for one in assigned if one not in consumer.halted]
-        await self._reconcile({one: (expected[one], at[one]) for one in ours if expected[one] != at[one]}, ledger)
+        await self._reconcile({one: (expected[one], at[one]) for one in ours if expected[one] != at[one]})
         self._look_for_stall({one: at[one] for one in ours if ends[one] > at[one]})
 
-    async def _client_positions(self, assigned: list[TopicPartition]) -> dict[TopicPartition, int]:
-        client = self.consumer.client
-        if client is None:
-            return {}
-        async with asyncio.timeout(ASK_SECONDS):
-            return {one: await client.position(self.consumer.client_partition(one)) for one in assigned}
-
-    async def _ends(self, assigned: list[TopicPartition]) -> dict[TopicPartition, int]:
-        client = self.consumer.client
-        if client is None:
-            raise TimeoutError
-        asked = [self.consumer.client_partition(one) for one in assigned]
-        found = await asyncio.wait_for(client.end_offsets(asked), ASK_SECONDS)
-        return {self.consumer.contract_partition(one): offset for one, offset in found.items()}
-
-    def _note_fetches(self, assigned: list[TopicPartition]) -> None:
-        client = self.consumer.client
-        if client is None:
-            return
-        stamps = [client.last_poll_timestamp(self.consumer.client_partition(one)) or 0 for one in assigned]
-        latest = max(stamps, default=0)
-        if latest != self._last_fetch:
-            self._last_fetch = latest
+    def _tell(self, expected: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        metrics = self.consumer.metrics
+        metrics.assigned.set(len(expected))
+        metrics.lag.clear()
+        for one, offset in expected.items():
+            metrics.lag.labels(one[0], str(one[1])).set(max(0, ends[one] - offset))
+        last_fetch = self.consumer.client.last_fetch()
+        if last_fetch != self._last_fetch:
+            self._last_fetch = last_fetch
             self.fetched_at = asyncio.get_running_loop().time()
 
     def _apply_halts(self, assigned: list[TopicPartition], ledger: Mapping[TopicPartition, Position]) -> None:
-        """Bring what is halted here in line with the ledger, where halts are set and lifted. A rebalance forgets pauses."""
-        consumer = self.consumer
+        """Halt here what is halted in the ledger, and nothing else. A rebalance forgets pauses."""
         halted = {one: ledger[one] for one in assigned if one in ledger and ledger[one].halted_at is not None}
         for partition, position in halted.items():
-            consumer.put_on_hold(partition, str(position.halt_reason))
-        for partition in set(consumer.halted) - set(halted):
-            consumer.take_up(partition)
+            self.consumer.hold(partition, str(position.halt_reason))
+        for partition in set(self.consumer.halted) - set(halted):
+            self.consumer.take_up(partition)
 
-    async def _reconcile(
-        self, differing: Mapping[TopicPartition, tuple[int, int]], ledger: Mapping[TopicPartition, Position]
-    ) -> None:
+    async def _reconcile(self, differing: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """Seek to the ledger's positions. Records that the client fetched and dropped would else wait for the next one.
 
-        A difference that stays after several seeks is a tail without records (transaction markers, compaction), not worth
-        more of them: should there be records after all, the next one shows a gap.
+        A difference that stays after several seeks is a tail without records (transaction markers, compaction), not
+        worth more of them: should there be records after all, the next one shows a gap.
         """
+        began = self.consumer.batches
         self._sought = {one: sought for one, sought in self._sought.items() if one in differing}
         for one, (expected, at) in differing.items():
-            sought = self._sought.get(one, (expected, at, 0))
-            times = sought[2] + 1 if sought[:2] == (expected, at) else 1
+            before = self._sought.get(one)
+            times = before[2] + 1 if before is not None and before[:2] == (expected, at) else 1
             self._sought[one] = (expected, at, times)
-            if times > _SEEKS_BEFORE_SETTLED:
+            if times > _SEEKS_BEFORE_SETTLED or await self.consumer.halt_if_lost(one, expected) is not False:
                 continue
-            if one in ledger and await self._is_lost(one, expected):
-                continue
+            if self.consumer.batches != began:
+                return
             log.info("client sought to the ledger's position", partition=one, expected=expected, found=at)
             self.consumer.seek(one, expected, "reconciled")
 
-    async def _is_lost(self, partition: TopicPartition, expected: int) -> bool:
-        beginning = await self.consumer.ask_beginning(partition)
-        if beginning is None or beginning <= expected:
-            return False
-        await self.consumer.halt(partition, f"RECORDS_LOST: the log begins at {beginning}, expected {expected}")
-        return True
-
     def _look_for_stall(self, unread: Mapping[TopicPartition, int]) -> None:
-        """End the process when the client rests on unread records: such clients exist, and only a restart mends them."""
+        """End the process when the client rests on unread records: only a restart mends such a client."""
         now = asyncio.get_running_loop().time()
         before = self._resting
         self._resting = {
