@@ -7,7 +7,7 @@ policy: small
 version: "{version}"
 title: A small policy
 instrument:
-  {{kind: rule, issuer: BIS, claimed_authority: "15 CFR 736.2", received_at: "2026-01-01T00:00:00Z", document_sha256: null}}
+  {{kind: rule, issuer: BIS, claimed_authority: null, received_at: "2026-01-01T00:00:00Z", document_sha256: null}}
 legal_status: in_force
 enforcement: enforced
 catalogue:

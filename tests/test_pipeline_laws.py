@@ -1,4 +1,4 @@
-"""Laws of the batch, for histories nobody thought of: where a batch ends changes nothing, and every record has one fate."""
+"""Laws of the batch, for histories nobody thought of: where a batch ends changes nothing, each record has one fate."""
 
 import asyncio
 import json
@@ -20,8 +20,8 @@ _ACCOUNTS = st.sampled_from(["x", "y"])
 _VERSIONS = st.integers(1, 4)
 
 
-def _happenings() -> st.SearchStrategy[tuple[str, Json] | tuple[str, bytes]]:
-    """(account, event) or (account, bytes that cannot be read)."""
+def _happenings() -> st.SearchStrategy[tuple[str, tuple[str, Json], int]]:
+    """(account, (type, data), number of the id); the type `unreadable` stands for bytes that cannot be read."""
     places = st.sampled_from(["GB", "IR", "UA", "uk"])
     made = st.one_of(
         st.builds(lambda v, p: ("account.updated.v1", account(version=v, headquartered_in=p)), _VERSIONS, places),
@@ -107,7 +107,8 @@ async def _compare(ledger: Ledger, happenings: list[Any], cut: int) -> None:
 async def _no_approval_on_doubt(ledger: Ledger, suffix: str) -> None:
     """An account with an open record has no standing approval, nor has any of its users and contracts."""
     query = """
-        SELECT 1 FROM ledger.subject WHERE outcome = 'approve' AND NOT ended AND account_id LIKE :like AND account_id IN (
+        SELECT 1 FROM ledger.subject
+        WHERE outcome = 'approve' AND NOT ended AND account_id LIKE :like AND account_id IN (
             SELECT account_id FROM ledger.quarantine
             WHERE quarantine_id NOT IN (SELECT quarantine_id FROM ledger.quarantine_resolution))
     """

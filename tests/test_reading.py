@@ -165,7 +165,7 @@ def test_reading_raises_nothing_for_a_damaged_event(data: st.DataObject) -> None
 
 
 @given(data=st.data(), value=VALUES)
-def test_reading_raises_nothing_for_any_json_in_any_place(data: st.DataObject, value: Any) -> None:  # noqa: ANN401
+def test_reading_raises_nothing_for_any_json_in_any_place(data: st.DataObject, value: Any) -> None:
     event_type = data.draw(st.sampled_from(sorted(events.DATA_OF)))
     the_event = event(event_type, events.DATA_OF[event_type]())
     place = data.draw(st.sampled_from([the_event, the_event["data"]]))

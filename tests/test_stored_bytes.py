@@ -15,13 +15,14 @@ from service.audit.canonical import canonical, digest
 from service.audit.facts import decode_facts, encode_facts
 from service.audit.journal import Scribe, leaf_of, link_of
 from service.decide.evaluate import evaluate
-from service.decide.facts import Assurance, Authorization, Facts, Item
+from service.decide.facts import Assurance, Authorization, Element, Facts, Item
 from service.ledger.lanes import GENESIS, Head, murmur2
 from tests.policies import small_policy
 
 GOLDEN = Path(__file__).parent / "golden"
 AT = datetime(2026, 6, 12, 21, 21, tzinfo=UTC)
 
+EVIDENCE: Element = {"evidence.place": "GB", "evidence.kind": "business", "evidence.share": Decimal("99.5")}
 FACTS = Facts(
     values={
         "subject.kind": "contract",
@@ -33,9 +34,7 @@ FACTS = Facts(
         "customer.unreadable_places": (),
         "contract.value_usd": Decimal("49000.00"),
         "contract.deliver_to": ("DE", "GB"),
-        "location.evidence": (
-            {"evidence.place": "GB", "evidence.kind": "business", "evidence.share": Decimal("99.5")},
-        ),
+        "location.evidence": (EVIDENCE,),
     },
     items=(
         Item(model="fable-5", delivery="api", release=None, volume=Decimal("1.50")),
@@ -121,7 +120,7 @@ def test_leaf_and_link_are_prefixed_so_that_neither_passes_for_the_other() -> No
 
 
 @pytest.mark.parametrize(
-    ("key", "hashed"),
+    "key,hashed",
     # From Kafka's own UtilsTest, made non-negative as its partitioner does.
     [(b"21", -973932308), (b"foobar", -790332482), (b"a-little-bit-long-string", -985981536)],
 )

@@ -75,7 +75,8 @@ VIEWS = {
         """
         SELECT d.decided_at, d.account_id, d.subject_id, d.revision, d.outcome, d.access, d.rules, d.cause_kind,
                d.cause_id, p.name AS policy, p.version AS policy_version,
-               encode(d.policy_sha256, 'hex') AS policy_sha256, d.valid_until, d.decision_id, d.supersedes, d.epoch, encode(d.raw_sha256, 'hex') AS raw_sha256,
+               encode(d.policy_sha256, 'hex') AS policy_sha256,
+               d.valid_until, d.decision_id, d.supersedes, d.epoch, encode(d.raw_sha256, 'hex') AS raw_sha256,
                encode(d.facts_sha256, 'hex') AS facts_sha256, d.lane, d.seq
         FROM ledger.decision d LEFT JOIN ledger.policy p ON p.sha256 = d.policy_sha256
         """,

@@ -107,7 +107,22 @@ def _read(prefix: str, record: ConsumerRecord) -> object:
 def _decision(seq: int, event: Event) -> tuple[Any, ...]:
     identity = uuid.UUID(bytes=event.raw_sha256[:16], version=4)
     cause = f"{event.source} {event.id}"
-    fixed = ("account", 1, 1, "approve", "full", "event", cause, ZEROS, [], None, event.raw_sha256, ZEROS, AT, AT)
+    fixed: tuple[Any, ...] = (
+        "account",
+        1,
+        1,
+        "approve",
+        "full",
+        "event",
+        cause,
+        ZEROS,
+        [],
+        None,
+        event.raw_sha256,
+        ZEROS,
+        AT,
+        AT,
+    )
     return (identity, event.account_id, *fixed, 0, seq)
 
 
