@@ -15,8 +15,8 @@ from service.ledger.inbox import accept
 from service.ledger.lanes import lane_of, read_installation
 from service.ledger.quarantine import QuarantineRow, Resolution, find_quarantine, store_resolution
 from service.ledger.subjects import ACCOUNT
-from service.pipeline import PolicyLoader, open_docket, write
 from service.reading import Record, Unreadable, read
+from service.transaction import PolicyLoader, open_docket, write
 
 
 class CannotResolve(ValueError):  # noqa: N818 -- the message tells the person why, and what to do

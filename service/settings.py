@@ -1,7 +1,7 @@
 """What can be set, by environment variables that begin with EXPORTGATE_. Only app.py reads this."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,23 +19,11 @@ class MisconfiguredError(ValueError):
     """A setting is missing or wrong. The message is one line: which variable, what was expected, what to do."""
 
 
-class Settings(BaseSettings):
-    """The settings of one worker."""
+class StreamSettings(BaseSettings):
+    """How to reach the brokers, and for which environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    database_url: SecretStr = Field(
-        description="PostgreSQL, as postgresql://user:password@host:5432/name; add ?ssl=require for TLS. Never shown."
-    )
-    lock_timeout_seconds: Seconds = Field(
-        default=10, description="Seconds a statement waits for a row lock before the batch is tried again; 0: for ever."
-    )
-    statement_timeout_seconds: Seconds = Field(
-        default=30, description="Seconds one SQL statement may run before the batch is tried again; 0: for ever."
-    )
-    idle_timeout_seconds: Seconds = Field(
-        default=30, description="Seconds a transaction may rest before PostgreSQL ends its session; 0: for ever."
-    )
     kafka_bootstrap: str = Field(
         default="127.0.0.1:9092", min_length=1, description="Brokers to ask first, as host:port, separated by commas."
     )
@@ -68,6 +56,49 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]*$",
         description="Stands before every topic name and the group, so that installations can share brokers.",
     )
+    environment: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Our environment: events whose `env` names another are quarantined; unset: events of any.",
+    )
+
+    @field_validator("kafka_sasl_mechanism", "environment", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> Self:
+        wants_login = self.kafka_security_protocol.startswith("SASL")
+        has_login = self.kafka_sasl_mechanism is not None and bool(self.kafka_sasl_username)
+        if wants_login and not has_login:
+            raise ValueError(
+                f"{PREFIX}KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs {PREFIX}KAFKA_SASL_MECHANISM, "
+                f"{PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD"
+            )
+        if not wants_login and self.kafka_sasl_mechanism is not None:
+            raise ValueError(
+                f"{PREFIX}KAFKA_SASL_MECHANISM is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL="
+                f"{self.kafka_security_protocol} logs nobody in; set it to SASL_SSL"
+            )
+        return self
+
+
+class Settings(StreamSettings):
+    """The settings of one worker."""
+
+    database_url: SecretStr = Field(
+        description="PostgreSQL, as postgresql://user:password@host:5432/name; add ?ssl=require for TLS. Never shown."
+    )
+    lock_timeout_seconds: Seconds = Field(
+        default=10, description="Seconds a statement waits for a row lock before the batch is tried again; 0: for ever."
+    )
+    statement_timeout_seconds: Seconds = Field(
+        default=30, description="Seconds one SQL statement may run before the batch is tried again; 0: for ever."
+    )
+    idle_timeout_seconds: Seconds = Field(
+        default=30, description="Seconds a transaction may rest before PostgreSQL ends its session; 0: for ever."
+    )
     kafka_replication_factor: int = Field(
         default=3, ge=1, le=100, description="Replicas of topics that `serve --create-topics` makes; a count."
     )
@@ -76,11 +107,6 @@ class Settings(BaseSettings):
     )
     kafka_idempotent_producer: bool = Field(
         default=True, description="Whether the brokers sort out repeated sends; the embedded broker cannot."
-    )
-    environment: str | None = Field(
-        default=None,
-        max_length=256,
-        description="Our environment: events whose `env` names another are quarantined; unset: events of any.",
     )
     source: str = Field(
         default="/exportgate", min_length=1, max_length=256, description="CloudEvents `source` of what we publish."
@@ -112,9 +138,9 @@ class Settings(BaseSettings):
         default="INFO", description="Least weighty lines that are logged."
     )
 
-    @field_validator("kafka_compression", "kafka_sasl_mechanism", "environment", mode="before")
+    @field_validator("kafka_compression", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
+    def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
 
     @field_validator("database_url")
@@ -128,22 +154,6 @@ class Settings(BaseSettings):
             raise ValueError("expected postgresql://user:password@host:5432/name")
         return SecretStr(url.set(drivername=_DRIVER).render_as_string(hide_password=False))
 
-    @model_validator(mode="after")
-    def _login_is_whole(self) -> Self:
-        wants_login = self.kafka_security_protocol.startswith("SASL")
-        has_login = self.kafka_sasl_mechanism is not None and bool(self.kafka_sasl_username)
-        if wants_login and not has_login:
-            raise ValueError(
-                f"{PREFIX}KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs {PREFIX}KAFKA_SASL_MECHANISM, "
-                f"{PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD"
-            )
-        if not wants_login and self.kafka_sasl_mechanism is not None:
-            raise ValueError(
-                f"{PREFIX}KAFKA_SASL_MECHANISM is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL="
-                f"{self.kafka_security_protocol} logs nobody in; set it to SASL_SSL"
-            )
-        return self
-
     @property
     def database_place(self) -> str:
         """Where the database is, without the password: host:port/name."""
@@ -152,22 +162,36 @@ class Settings(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """The settings of the environment; `overrides`, by field name, come first.
+    """The settings of a worker from the environment; `overrides`, by field name, come before it. MisconfiguredError."""
+    return _read(Settings, overrides)
 
-    MisconfiguredError when they do not do.
-    """
+
+def read_stream_settings() -> StreamSettings:
+    """The settings of the brokers from the environment. MisconfiguredError when they are wrong."""
+    return _read(StreamSettings, {})
+
+
+_Kind = TypeVar("_Kind", bound=StreamSettings)
+
+
+def _read(kind: type[_Kind], overrides: dict[str, object]) -> _Kind:
     try:
-        return Settings(**overrides)
+        return kind(**cast("dict[str, Any]", overrides))
     except ValidationError as error:
-        raise MisconfiguredError(_one_line(error)) from None
+        raise MisconfiguredError(_one_line(kind, error)) from None
 
 
-def _one_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+def _one_line(kind: type[StreamSettings], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
-    name = f"{PREFIX}{first['loc'][0]}".upper()
+    name = str(first["loc"][0])
+    variable = f"{PREFIX}{name}".upper()
+    field = kind.model_fields.get(name)
+    if field is None:
+        return f"{variable}: there is no such setting"
     if first["type"] == "missing":
-        return f"{name} is not set: expected {Settings.model_fields[str(first['loc'][0])].description}"
-    return f"{name}: {message}"
+        return f"{variable} is not set; expected: {field.description}"
+    came = "" if field.annotation is SecretStr else f", got {first['input']!r}"
+    return f"{variable}: {message}{came}"

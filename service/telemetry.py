@@ -58,7 +58,10 @@ class Metrics:
         self.retries = self._counter(
             "retries", "Times a batch had to wait and be tried again, by what was missing.", "reason"
         )
-        self.bugs = self._counter("bugs", "Records put aside because deciding them met a bug of ours (reason BUG).")
+        self.open_bugs = self._gauge(
+            "open_bugs",
+            "Open records that met a bug of ours (reason BUG), of all workers; see `exportgate quarantine list`.",
+        )
         self.misplaced = self._counter(
             "misplaced_records",
             "Records on another partition than Kafka's default one for their key: decided rightly, but slower.",

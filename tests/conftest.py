@@ -2,14 +2,19 @@
 
 from collections.abc import AsyncIterator
 from itertools import count
+from uuid import uuid4
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from service.embedded.broker import Broker, running_broker
 from service.embedded.postgres import Server, running_postgres
 from service.ledger import schema
 from service.ledger.engine import open_engine
+from service.stream.connection import Connection
+from service.stream.topics import verify_topics
 from tests.ledger import Ledger
+from tests.stream import Stream
 
 _NUMBERS = count()
 
@@ -53,3 +58,20 @@ async def ledger(empty_ledger: Ledger) -> Ledger:
     """A ledger decided by the small policy."""
     await empty_ledger.use()
     return empty_ledger
+
+
+@pytest.fixture(scope="session")
+async def broker() -> AsyncIterator[Broker]:
+    """A broker of this session, without topics. It keeps them, so tests need a prefix of their own."""
+    async with running_broker() as running:
+        yield running
+
+
+@pytest.fixture
+async def stream(broker: Broker) -> Stream:
+    """Topics of this test alone."""
+    connection = Connection(
+        bootstrap=broker.bootstrap, client_id="test", topic_prefix=f"t{next(_NUMBERS)}-{uuid4().hex[:6]}-"
+    )
+    cluster = await verify_topics(connection, create=True, replication_factor=1)
+    return Stream(connection=connection, cluster_id=cluster.id)

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.arrivals import Gap
 from service.audit.replay import Difference, Replay
 from service.ledger.engine import open_engine
 from service.ledger.lanes import read_heads
-from service.pipeline import Gap, Pipeline, Report
+from service.pipeline import Pipeline, Report
 from service.policies import LoadedPolicy, load_resolved
 from service.policies.lifecycle import activate, publish
 from service.reading import Record

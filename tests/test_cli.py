@@ -218,7 +218,7 @@ async def test_without_a_database_the_setting_is_named(cli: Cli, monkeypatch: py
     _refused(await cli("policy", "list"), 2, "EXPORTGATE_DATABASE_URL")
     monkeypatch.setenv("EXPORTGATE_DATABASE_URL", "mysql://ann:hunter2@db/x")
     answer = await cli("policy", "list")
-    _refused(answer, 2, "EXPORTGATE_DATABASE_URL", "postgresql+asyncpg://")
+    _refused(answer, 2, "EXPORTGATE_DATABASE_URL", "expected postgresql://")
     assert "hunter2" not in answer.err
 
 
@@ -573,6 +573,48 @@ async def test_every_command_has_a_promise_and_an_example(cli: Cli) -> None:
         answer = await cli(*command, "--help")
         assert answer.code == 0
         assert f"exportgate {' '.join(command)}" in answer.out.partition("Example:")[2], command
+
+
+async def _start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(*_EXPORTGATE, *arguments),
+        cwd=_ROOT,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+
+async def _line(process: asyncio.subprocess.Process) -> Any:
+    assert process.stdout is not None
+    return json.loads(await process.stdout.readline())
+
+
+async def _interrupted(process: asyncio.subprocess.Process) -> int:
+    process.send_signal(signal.SIGINT)
+    return await process.wait()
+
+
+async def test_serve_embedded_prints_what_another_shell_needs_and_ends_in_order(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = [serving := await _start("serve", "--embedded", "--json", EXPORTGATE_HTTP_PORT="0")]
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS * 2):
+            for name, value in (await _line(serving)).items():
+                monkeypatch.setenv(name, value)
+            assert (await cli("policy", "publish", _write(tmp_path / "small.yaml", _SMALL_1), "--by", "ann")).code == 0
+            assert (await cli("policy", "activate", "1", "--by", "bob", "--reason", "first day")).code == 0
+            assert (await _line(serving))["ready"] is True
+            started.append(tail := await _start("decisions", "tail", "-f", "--json"))
+            assert (await cli("events", "send", _write(tmp_path / "one.jsonl", to_bytes(signed_up())))).code == 0
+            assert (await _line(tail))["outcome"] == "approve"
+            assert await _interrupted(tail) == 130
+            assert await _interrupted(serving) == 0
+    finally:
+        for process in started:
+            if process.returncode is None:
+                process.kill()
 
 
 def test_as_a_process_it_says_one_line_about_a_broker_that_is_away() -> None:

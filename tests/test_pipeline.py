@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from service.arrivals import Gap
 from service.audit.bodies import Cause
 from service.docket import Docket
 from service.ledger.subjects import Subject
-from service.pipeline import Gap, MustStop, NoPolicyInForce
 from service.reading import Record
+from service.transaction import MustStop, NoPolicyInForce
 from tests.bad_records import QUARANTINED
 from tests.events import account, closed, contract, event, flag, left, signed_up, terminated, user
 from tests.ledger import Ledger
@@ -254,3 +255,13 @@ async def test_two_workers_on_one_partition_decide_each_record_once(ledger: Ledg
     await asyncio.gather(work(first), work(second))
     assert len(await ledger.rows("SELECT 1 FROM ledger.decision")) == 60
     assert await ledger.replay() == []
+
+
+async def test_a_conflict_within_a_batch_holds_the_contracts_too(ledger: Ledger) -> None:
+    await ledger.decide(signed_up(), event("contract.signed.v1", contract()))
+    await ledger.decide(
+        event("user.joined.v1", user(), id="one"),
+        event("user.joined.v1", user(version=2, located_in="DE"), id="one"),
+    )
+    last = {subject: outcome for subject, _, outcome, _ in await ledger.decisions()}
+    assert last == {"account": "hold", "contract:contract-1": "hold", "user:user-1": "hold"}

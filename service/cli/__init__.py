@@ -9,10 +9,13 @@ from typing import Annotated, cast
 import typer
 
 from service import __version__
+from service import app as exportgate
 from service.cli import database, decisions, events, policy, positions, quarantine
 from service.cli.output import Failed, Misuse, example
 from service.cli.replay import replay
 from service.cli.serve import serve
+from service.embedded.server import EmbeddedServerError
+from service.stream.connection import StreamError
 
 OK, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
@@ -25,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("serve")(serve)
+app.command("serve", short_help="Decide events until stopped.", epilog=example("exportgate serve --embedded"))(serve)
 app.add_typer(database.app, name="db")
 app.add_typer(policy.app, name="policy")
 app.add_typer(events.app, name="events")
@@ -68,9 +71,9 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments) or ["--help"], prog_name="exportgate", standalone_mode=False)
     except _UsageError as error:
         return _end(_one_line(error), MISUSE)
-    except Misuse as error:
+    except (Misuse, exportgate.MisconfiguredError) as error:
         return _end(str(error), MISUSE)
-    except Failed as error:
+    except (Failed, exportgate.ServiceFailed, EmbeddedServerError, StreamError) as error:
         return _end(str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED

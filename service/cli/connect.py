@@ -16,6 +16,7 @@ from service.cli.output import Failed, Misuse
 from service.ledger.engine import Tx, open_engine
 
 SETTING = "EXPORTGATE_DATABASE_URL"
+_EXPECTED = "postgresql://user:password@host:5432/exportgate"
 APPLICATION = "exportgate command"
 T = TypeVar("T")
 _NOT_ALLOWED = "42501"
@@ -66,14 +67,14 @@ async def _closing(opened: AsyncEngine, role: str | None) -> AsyncIterator[None]
 def database_url() -> URL:
     """The configured database. Misuse when it is not set, or is no URL of the driver we use."""
     text = app.database_url()
+    if not text:
+        raise Misuse(f"{SETTING} is not set: expected {_EXPECTED}")
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise Misuse(f"{SETTING}: expected postgresql+asyncpg://user:password@host:port/database") from None
-    if url.drivername not in ("postgresql", "postgresql+asyncpg"):
-        raise Misuse(
-            f"{SETTING}: expected postgresql+asyncpg://user:password@host:port/database, got {url.drivername}://..."
-        )
+        raise Misuse(f"{SETTING}: expected {_EXPECTED}") from None
+    if url.drivername not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise Misuse(f"{SETTING}: expected {_EXPECTED}, got {url.drivername}://...")
     return url.set(drivername="postgresql+asyncpg")
 
 

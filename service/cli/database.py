@@ -9,7 +9,6 @@ from service.cli.connect import database_url, engine, login_engine, place, run
 from service.cli.output import AsJson, Failed, emit, example, say, warn
 from service.cli.words import plural
 from service.embedded.postgres import running_postgres
-from service.embedded.server import EmbeddedServerError
 from service.ledger import schema
 from service.ledger.lanes import read_installation
 
@@ -93,12 +92,9 @@ async def _check() -> list[str]:
 
 
 async def _check_embedded() -> list[str]:
-    try:
-        async with running_postgres(fsync=False) as server:
-            await server.create_database("exportgate")
-            return await _up_down_up(make_url(server.url()))
-    except EmbeddedServerError as error:
-        raise Failed(str(error)) from None
+    async with running_postgres(fsync=False) as server:
+        await server.create_database("exportgate")
+        return await _up_down_up(make_url(server.url()))
 
 
 async def _up_down_up(url: URL) -> list[str]:

@@ -16,7 +16,7 @@ from service.ledger.engine import Tx
 from service.ledger.history import DecisionRow, decisions_after, latest_decisions
 from service.ledger.policies import list_policies
 
-app = typer.Typer(help="Follow decisions, show one as it was published, or have it explained.")
+app = typer.Typer(help="Follow, show and explain decisions.")
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=30)
 """Decisions of different lanes commit in another order than they are dated; this far back we look again."""

@@ -1,5 +1,7 @@
 """`exportgate demo`: the main job from end to end, on servers of its own."""
 
+import asyncio
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -9,15 +11,14 @@ from rich.console import Console
 
 from service.cli.connect import run
 from service.cli.output import AsJson, Failed, console, emit, say
-from service.cli.story import tell
+from service.cli.story import told
 from service.demo import cast
 from service.demo.questions import endings, rules, shares
-from service.demo.run import Account, DemoFailed, demonstrated
+from service.demo.run import Account, DemoFailed, Demonstrated, demonstrated
 from service.demo.summary import CAST, last_words, summarize
-from service.embedded.server import EmbeddedServerError
-from service.stream.connection import StreamError
 
 SEED = 20260612
+_EXPLAINED = (cast.BANK, "contract:contract-1")
 
 
 def demo(
@@ -32,36 +33,44 @@ def demo(
     """
     try:
         account = run(_demo(seed, keep=keep, as_json=as_json))
-    except (DemoFailed, EmbeddedServerError, StreamError) as error:
+    except DemoFailed as error:
         raise Failed(str(error)) from None
     if not account.good:
         raise Failed(f"the demo found something wrong: {_numbers(account)}")
 
 
 async def _demo(seed: int, *, keep: bool, as_json: bool) -> Account:
-    out = Console(stderr=True) if as_json else console()
-    async with demonstrated(out, seed) as (account, auditor):
+    out = Console(stderr=True, markup=False, highlight=False) if as_json else console()
+    async with demonstrated(out, seed) as demonstration:
         if as_json:
-            emit(_numbers(account))
+            emit(_numbers(demonstration.account))
         else:
-            async with auditor.connect() as tx:
-                accounts = [account_id for account_id, _, _ in CAST]
-                summarize(
-                    out, account, shares=await shares(tx), rules=await rules(tx), endings=await endings(tx, accounts)
-                )
-            say("\nOne hold, explained (exportgate decisions explain thames-bank contract:contract-1):\n")
-            say("\n\n".join((await tell(cast.BANK, "contract:contract-1")).paragraphs))
-            last_words(out, account)
+            await _tell(out, demonstration)
         if keep:
-            await _keep(out)
-        return account
+            await _keep(out, demonstration)
+        return demonstration.account
 
 
-async def _keep(out: Console, kept: Kept) -> None:
+async def _tell(out: Console, demonstration: Demonstrated) -> None:
+    async with demonstration.auditor.connect() as tx:
+        summarize(
+            out,
+            demonstration.account,
+            shares=await shares(tx),
+            rules=await rules(tx),
+            endings=await endings(tx, [account_id for account_id, _, _ in CAST]),
+        )
+        explained = await told(tx, *_EXPLAINED)
+    say(f"\nOne hold, explained (exportgate decisions explain {' '.join(_EXPLAINED)}):\n")
+    say("\n\n".join(explained.paragraphs))
+    last_words(out, demonstration.account)
+
+
+async def _keep(out: Console, demonstration: Demonstrated) -> None:
     """Say how to reach the servers, and wait for Ctrl-C."""
     out.print("\nThe servers and the service stay until Ctrl-C. In another terminal:")
-    for name, value in kept.environment.items():
-        out.print(f"  export {name}={value}", soft_wrap=True)
+    for name, value in demonstration.variables.items():
+        out.print(f"  export {name}={shlex.quote(value)}", soft_wrap=True)
     await asyncio.get_running_loop().create_future()
 
 

@@ -15,7 +15,6 @@ from service.cli.connect import run
 from service.cli.output import AsJson, Failed, Misuse, emit, example, say, warn
 from service.cli.words import plural
 from service.reading import Record, Unreadable, read
-from service.stream.connection import StreamError
 from service.stream.produce import Outgoing, send_events
 
 app = typer.Typer(help="Send events to the input topics.")
@@ -57,10 +56,7 @@ def send(
             f"nothing sent: {len(faulty)} of {plural(len(lines), 'event')} would be quarantined; "
             "correct them, or pass --force"
         )
-    try:
-        sent = run(send_events(exportgate.kafka_connection(), [line.outgoing for line in lines]))
-    except StreamError as error:
-        raise Failed(str(error)) from None
+    sent = run(send_events(exportgate.kafka_connection(), [line.outgoing for line in lines]))
     if as_json:
         emit({"sent": len(lines), "topics": dict(sorted(sent.items()))})
     else:

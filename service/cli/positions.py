@@ -8,12 +8,12 @@ from service.cli.connect import ledger, run
 from service.cli.output import AsJson, clock, emit, example, say_table
 from service.ledger.positions import Position, list_positions
 
-app = typer.Typer(help="See how far every partition is decided, and which ones are halted.")
+app = typer.Typer(help="See how far every partition is decided.")
 
 
 @app.callback()
 def _group() -> None:
-    """See how far every partition is decided, and which ones are halted."""
+    """See how far every partition is decided."""
 
 
 @app.command("list", short_help="List how far every partition is decided.", epilog=example("exportgate positions list"))

@@ -28,13 +28,13 @@ from service.cli.words import moment
 from service.deciding import Fate
 from service.ledger.history import read_evidence
 from service.ledger.quarantine import QuarantineRow, Resolution, find_quarantine, list_open
-from service.pipeline import MustStop, NoPolicyInForce
 from service.policies import load_resolved
 from service.resolving import CannotResolve, Person
 from service.resolving import dismiss as dismiss_record
 from service.resolving import redrive as redrive_record
+from service.transaction import MustStop, NoPolicyInForce
 
-app = typer.Typer(help="List, read, redrive and dismiss the records that could not be decided.")
+app = typer.Typer(help="Handle records that could not be decided.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="The quarantine id.")]
 _MOST_LISTED = 1_000
 _ANSWERS = {

@@ -1,7 +1,7 @@
 """The demo from beginning to end: servers, baseline, stream, letter, stream, and the account of it all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +51,15 @@ class Account:
         """Whether nothing was lost, decided twice, recomputed otherwise or published otherwise."""
         wrong = self.tally.lost + self.tally.decided_twice + self.replay_differences + self.published.differences
         return wrong == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstrated:
+    """A demo that has come to its end, its servers still running. `variables` lead commands to them."""
+
+    account: Account
+    auditor: AsyncEngine
+    variables: Mapping[str, str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,20 +112,20 @@ class Stream:
 
     async def _look(self) -> int:
         async with self.auditor.connect() as tx:
-            self.decided = await done(tx, self.installation.cluster_id)
+            self.decided = await done(tx)
         self.bars.show(produced=len(self.sent), decided=self.decided)
         return self.decided
 
 
 @asynccontextmanager
-async def demonstrated(console: Console, seed: int) -> AsyncIterator[tuple[Account, AsyncEngine]]:
-    """Run it all, and keep the servers while the block runs. The engine is an auditor's.
+async def demonstrated(console: Console, seed: int) -> AsyncIterator[Demonstrated]:
+    """Run it all, and keep the servers while the block runs.
 
-    Raises DemoFailed, EmbeddedServerError or StreamError, each with one line for a person.
+    Raises DemoFailed, EmbeddedServerError, ServiceFailed or StreamError, each with one line for a person.
     """
     baseline, letter = shipped(BASELINE), shipped(LETTER)
     console.print("Starting PostgreSQL, a broker and the service ...")
-    async with installed(baseline) as installation:
+    async with installed(baseline, reason="the law as it stood in February 2026") as installation:
         auditor = open_engine(installation.url, role="auditor", application="exportgate demo", pool_size=2)
         try:
             population = populate(Random(seed), await _now(auditor))  # noqa: S311 -- a made-up population, not a secret
@@ -125,7 +134,9 @@ async def demonstrated(console: Console, seed: int) -> AsyncIterator[tuple[Accou
                     stream = Stream(installation=installation, auditor=auditor, deliver=deliver, bars=shown)
                     seconds = await _tell(stream, population, letter)
                     await stream.published()
-            yield await _account(stream, seconds), auditor
+            yield Demonstrated(
+                account=await _account(stream, seconds), auditor=auditor, variables=installation.variables
+            )
         finally:
             await auditor.dispose()
 

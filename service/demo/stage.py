@@ -1,11 +1,7 @@
-"""What the demo stands on: a fresh database, and policies put in force by an officer."""
+"""Policies put in force as an officer does it."""
 
 from pathlib import Path
 
-from sqlalchemy import make_url
-
-from service.cli.database import DEFAULT_LANES, make_database
-from service.embedded.postgres import Server
 from service.ledger.engine import open_engine
 from service.policies import LoadedPolicy, load_file
 from service.policies.lifecycle import activate, publish
@@ -14,15 +10,6 @@ OFFICER = "demo-officer"
 BASELINE = "baseline-2026-02.yaml"
 LETTER = "2026-06-12.yaml"
 _POLICIES = Path(__file__).resolve().parents[2] / "deploy" / "policies"
-_DATABASE = "exportgate"
-
-
-async def make_fresh_database(server: Server) -> str:
-    """The URL of a new database, made as `exportgate db init` makes one."""
-    await server.create_database(_DATABASE)
-    url = server.url(_DATABASE)
-    await make_database(make_url(url), DEFAULT_LANES)
-    return url
 
 
 def shipped(document: str) -> LoadedPolicy:

@@ -87,9 +87,9 @@ async def written(tx: Tx) -> Written:
     return Written(leaves=leaves, standing=standing)
 
 
-async def done(tx: Tx, cluster: str) -> int:
-    """How many records of a cluster have been dealt with, its partitions beginning at 0."""
-    return int((await tx.execute(_DONE, {"cluster": cluster})).scalar_one())
+async def done(tx: Tx) -> int:
+    """How many records have been dealt with, all partitions beginning at 0."""
+    return int((await tx.execute(_DONE)).scalar_one())
 
 
 async def _fates(tx: Tx) -> dict[Place, str]:
@@ -132,4 +132,4 @@ _PUBLISHED = text(
     ORDER BY CAST(body ->> 'epoch' AS integer), CAST(body ->> 'revision' AS bigint)
     """
 )
-_DONE = text("SELECT coalesce(sum(next_offset), 0) FROM audit.positions WHERE cluster = :cluster")
+_DONE = text("SELECT coalesce(sum(next_offset), 0) FROM audit.positions")

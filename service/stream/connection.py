@@ -66,3 +66,14 @@ class Connection:
     def contract_name(self, topic: str) -> str:
         """The name in the contract of a topic on the brokers."""
         return topic.removeprefix(self.topic_prefix)
+
+    def cluster_name(self, cluster_id: str) -> str:
+        """Under which name positions are kept. Another prefix means other topics, so it takes up nobody's positions."""
+        return f"{self.topic_prefix}@{cluster_id}" if self.topic_prefix else cluster_id
+
+    def unreachable(self, error: Exception) -> str:
+        """What to tell a person when no broker answers."""
+        return (
+            f"no Kafka broker answers at {self.bootstrap} by {self.security_protocol} ({type(error).__name__}); "
+            "set EXPORTGATE_KAFKA_BOOTSTRAP, and EXPORTGATE_KAFKA_SECURITY_PROTOCOL with what belongs to it"
+        )

@@ -16,18 +16,18 @@ from aiokafka.record import default_records
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
-from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.topics import INPUT_TOPICS
-from service.ledger.engine import is_temporary
+from service.arrivals import Gap
 from service.ledger.lanes import murmur2
 from service.ledger.positions import TopicPartition as Partition
-from service.pipeline import Gap, MustStop, NoPolicyInForce, Pipeline, Report, TemporarilyUnavailable
+from service.pipeline import Pipeline, Report, TemporarilyUnavailable
 from service.reading import Record
 from service.stream.client import Client
-from service.stream.connection import Connection
-from service.stream.patience import back_off, one_line, until
+from service.stream.connection import Connection, StreamError
+from service.stream.patience import AWAY, back_off, is_away, one_line, until
 from service.telemetry import Metrics
+from service.transaction import MustStop, NoPolicyInForce
 
 log = structlog.get_logger(__name__)
 
@@ -79,10 +79,13 @@ class Consumer:
         self._broker, self.client = _build(self)
 
     async def start(self) -> None:
-        """Join the group and begin to poll. KafkaError when the brokers are away."""
+        """Join the group and begin to poll. StreamError when no broker answers."""
         if default_records.DefaultRecordBatch is default_records._DefaultRecordBatchPy:  # noqa: SLF001 -- no public sign
             log.warning("aiokafka reads records in Python, many times slower; install its binary wheel")
-        await self._broker.start()
+        try:
+            await self._broker.start()
+        except KafkaError as error:
+            raise StreamError(self.connection.unreachable(error)) from error
 
     async def stop(self) -> None:
         """Let the batch in flight finish, or give it up where it waits for something; then leave the group."""
@@ -175,8 +178,8 @@ class Consumer:
                 return False
             reason = f"RECORDS_LOST: the log begins at {begins}, and {expected} would have been next"
             await self.pipeline.halt(partition, reason)
-        except (KafkaError, SQLAlchemyError, OSError, TimeoutError) as error:
-            if isinstance(error, SQLAlchemyError) and not is_temporary(error):
+        except AWAY as error:
+            if not is_away(error):
                 raise
             log.warning("a gap could not be looked into", error=one_line(error))
             return None

@@ -1,7 +1,8 @@
 """The relay: publishes what the journal holds, each lane in order, at least once. The journal is its only outbox."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
@@ -12,12 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.ledger.engine import Tx, is_temporary
+from service.ledger.engine import Tx
 from service.ledger.history import JournalRow, read_lane
 from service.ledger.relay import advance_relay, lock_backlogs
-from service.stream.connection import Connection
+from service.stream.connection import Connection, StreamError
 from service.stream.outgoing import HEADERS, Message, Publisher, partition_of
-from service.stream.patience import back_off, one_line, until
+from service.stream.patience import AWAY, back_off, is_away, one_line, until
 from service.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -34,12 +35,15 @@ _HEARTBEAT_SECONDS = 5.0
 _REQUEST_TIMEOUT_MS = 10_000
 
 
-def open_producer(connection: Connection, *, idempotent: bool, compression: str | None) -> AIOKafkaProducer:
-    """A producer whose records are on all in-sync replicas when acknowledged; not started.
+@asynccontextmanager
+async def publishing(
+    connection: Connection, *, idempotent: bool, compression: str | None, patience_seconds: float
+) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer whose records are on all in-sync replicas when acknowledged. StreamError when no broker answers.
 
     It lingers for nothing: a round hands over all its records before the sender runs, so they travel together anyway.
     """
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **connection.arguments(),
         acks="all",
         enable_idempotence=idempotent,
@@ -49,6 +53,15 @@ def open_producer(connection: Connection, *, idempotent: bool, compression: str 
         max_request_size=2 * MAX_MESSAGE_BYTES,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
     )
+    try:
+        try:
+            await producer.start()
+        except KafkaError as error:
+            raise StreamError(connection.unreachable(error)) from error
+        yield producer
+    finally:
+        # With the brokers away it would wait for ever for what is unsent, which the journal holds anyway.
+        await until(producer.stop(), patience_seconds)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,8 +93,8 @@ class Relay:
             self.wake.clear()
             try:
                 published = await self.publish_once()
-            except (KafkaError, SQLAlchemyError, OSError, TimeoutError) as error:
-                if not isinstance(error, KafkaError) and not is_temporary(error):
+            except AWAY as error:
+                if not is_away(error):
                     raise
                 failures += 1
                 self.metrics.relay_failures.inc()

@@ -47,7 +47,7 @@ async def verify_topics(
             await _refuse_cleanup(admin, connection)
             cluster = await admin.describe_cluster()
     except (KafkaError, OSError, TimeoutError) as error:
-        raise StreamError(_unreachable(connection, error)) from error
+        raise StreamError(connection.unreachable(error)) from error
     partitions = {topic.name: found[connection.topic(topic.name)] for topic in TOPICS}
     _warn_of_partitions(connection, partitions)
     return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
@@ -122,11 +122,3 @@ def _warn_of_partitions(connection: Connection, partitions: Mapping[str, int]) -
     counts = {connection.topic(topic.name): partitions[topic.name] for topic in INPUT_TOPICS}
     if len(set(counts.values())) > 1:
         log.warning("input topics have unequal partitions: correct, but workers wait for each other", partitions=counts)
-
-
-def _unreachable(connection: Connection, error: Exception) -> str:
-    return (
-        f"no Kafka broker answers at {connection.bootstrap} by {connection.security_protocol} "
-        f"({type(error).__name__}); "
-        "set EXPORTGATE_KAFKA_BOOTSTRAP, and EXPORTGATE_KAFKA_SECURITY_PROTOCOL with what belongs to it"
-    )

@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from aiokafka.errors import IllegalStateError, KafkaError
-from sqlalchemy.exc import SQLAlchemyError
 
-from service.ledger.engine import is_temporary
 from service.ledger.positions import Position, TopicPartition
 from service.stream.consume import Consumer
-from service.stream.patience import one_line, until
+from service.stream.patience import AWAY, is_away, one_line, until
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +39,8 @@ class Watch:
             try:
                 await self.look()
                 await self.consumer.commit_offsets()
-            except (KafkaError, SQLAlchemyError, OSError, TimeoutError, IllegalStateError) as error:
-                if isinstance(error, SQLAlchemyError) and not is_temporary(error):
+            except AWAY as error:
+                if not is_away(error):
                     raise
                 log.info("could not look after the consumer", error=one_line(error))
 

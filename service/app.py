@@ -1,0 +1,265 @@
+"""The composition root: settings become engines, clients and tasks, and end in the right order."""
+
+import asyncio
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from random import Random
+from socket import socket
+
+import structlog
+from asyncpg.exceptions import InterfaceError, PostgresError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from schemas.topics import INPUT_TOPICS
+from service.health import listen
+from service.ledger.engine import open_engine
+from service.ledger.lanes import Installation, read_installation
+from service.pipeline import Pipeline
+from service.policies import load_resolved
+from service.settings import PREFIX, MisconfiguredError, Settings, StreamSettings, read_settings, read_stream_settings
+from service.stream.connection import Connection, StreamError
+from service.stream.consume import Consumer, Polling
+from service.stream.outgoing import Publisher
+from service.stream.relay import Relay, publishing
+from service.stream.topics import Cluster, verify_topics
+from service.stream.watch import Watch
+from service.telemetry import Metrics, configure_logging
+from service.worker import Worker, WorkerFailed
+
+__all__ = [
+    "MisconfiguredError",
+    "Running",
+    "ServiceFailed",
+    "database_url",
+    "environment",
+    "kafka_connection",
+    "read_settings",
+    "run_service",
+    "serve",
+]
+
+log = structlog.get_logger(__name__)
+
+_DATABASE_AWAY = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
+_INTERRUPTED = 130
+
+
+class ServiceFailed(Exception):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 1
+    """The service cannot start, or had to stop. The message is one line for a person: what, where, what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A service that is ready. `http_port` is the real one where any was asked for."""
+
+    cluster_id: str
+    http_host: str
+    http_port: int
+
+
+def database_url() -> str:
+    """The database for commands, as it was set and not looked at; empty when it was not set."""
+    return os.environ.get(f"{PREFIX}DATABASE_URL", "")
+
+
+def environment() -> str | None:
+    """Our environment, None for any. MisconfiguredError when a setting of the stream is wrong."""
+    return read_stream_settings().environment
+
+
+def kafka_connection(settings: StreamSettings | None = None) -> Connection:
+    """How to reach the brokers, by the environment variables unless settings are given. MisconfiguredError."""
+    chosen = settings or read_stream_settings()
+    return Connection(
+        bootstrap=chosen.kafka_bootstrap,
+        client_id=chosen.kafka_client_id,
+        topic_prefix=chosen.kafka_topic_prefix,
+        security_protocol=chosen.kafka_security_protocol,
+        sasl_mechanism=chosen.kafka_sasl_mechanism,
+        sasl_username=chosen.kafka_sasl_username,
+        sasl_password=chosen.kafka_sasl_password.get_secret_value(),
+        ssl_context=_ssl_context(chosen),
+    )
+
+
+async def serve(settings: Settings, *, create_topics: bool, on_ready: Callable[[Running], None] | None = None) -> None:
+    """Decide events until SIGTERM or SIGINT, then finish or roll back what is in flight; a second signal ends at once.
+
+    `on_ready` is called once, as soon as everything is well. ServiceFailed when it cannot start or has to stop.
+    """
+    configure_logging(as_json=settings.log_json, level=settings.log_level)
+    stop = asyncio.Event()
+    with _signals(stop):
+        await run_service(settings, create_topics=create_topics, stop=stop, on_ready=on_ready)
+
+
+async def run_service(
+    settings: Settings,
+    *,
+    create_topics: bool,
+    stop: asyncio.Event,
+    on_ready: Callable[[Running], None] | None = None,
+) -> None:
+    """Decide events until `stop` is set: `serve` without signals and logging, for programs that run more than this."""
+    connection = kafka_connection(settings)
+    metrics = Metrics()
+    async with _ledger(settings) as (engine, installation), _in_words():
+        cluster = await verify_topics(
+            connection, create=create_topics, replication_factor=settings.kafka_replication_factor
+        )
+        _warn_of_partitions(cluster, installation)
+        with _listening(settings) as sock:
+            async with publishing(
+                connection,
+                idempotent=settings.kafka_idempotent_producer,
+                compression=settings.kafka_compression,
+                patience_seconds=settings.graceful_timeout_seconds,
+            ) as producer:
+                relay = Relay(
+                    engine=engine,
+                    producer=producer,
+                    connection=connection,
+                    publisher=Publisher(source=settings.source, environment=settings.environment),
+                    metrics=metrics,
+                    random=Random(),  # noqa: S311 -- spreads retries, hides nothing
+                )
+                consumer = Consumer(
+                    pipeline=_pipeline(settings, engine, connection.cluster_name(cluster.id)),
+                    connection=connection,
+                    polling=_polling(settings),
+                    metrics=metrics,
+                    random=Random(),  # noqa: S311 -- as above
+                    decided=relay.wake.set,
+                    failed=asyncio.get_running_loop().create_future(),
+                )
+                worker = Worker(
+                    consumer=consumer,
+                    watch=Watch(consumer=consumer, stalled_seconds=settings.watchdog_seconds),
+                    relay=relay,
+                    engine=engine,
+                    metrics=metrics,
+                    graceful_seconds=settings.graceful_timeout_seconds,
+                    stop=stop,
+                )
+                running = Running(cluster_id=cluster.id, http_host=settings.http_host, http_port=sock.getsockname()[1])
+                await worker.run(sock, on_ready=lambda: on_ready(running) if on_ready is not None else None)
+
+
+@asynccontextmanager
+async def _in_words() -> AsyncIterator[None]:
+    try:
+        yield
+    except (StreamError, WorkerFailed) as error:
+        raise ServiceFailed(str(error)) from error
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """The first signal asks for an orderly end; the second one ends the process at once, which loses nothing either."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(_INTERRUPTED)
+        stop.set()
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for one in signals:
+        loop.add_signal_handler(one, on_signal)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)
+
+
+@asynccontextmanager
+async def _ledger(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Installation]]:
+    """The database, as the role that may add history and nothing else. ServiceFailed when it cannot be used."""
+    engine = open_engine(
+        settings.database_url.get_secret_value(),
+        role="service",
+        application=settings.kafka_client_id,
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+        idle_timeout_seconds=settings.idle_timeout_seconds,
+    )
+    try:
+        try:
+            async with engine.connect() as tx:
+                installation = await read_installation(tx)
+        except _DATABASE_AWAY as error:
+            raise ServiceFailed(_unusable(settings, error)) from error
+        yield engine, installation
+    finally:
+        await engine.dispose()
+
+
+def _unusable(settings: Settings, error: Exception) -> str:
+    where = f"the database at {settings.database_place}"
+    state = str(getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+    if state in {"42P01", "3F000", "22023"}:
+        return f"{where} is not set up for exportgate; run: exportgate db init"
+    if state.startswith("28"):
+        return f"{where} refuses the user or password; correct {PREFIX}DATABASE_URL"
+    if state == "3D000":
+        return f"{where} does not exist; create it, or set {PREFIX}DATABASE_URL"
+    return f"{where} does not answer ({type(error).__name__}); start it, or set {PREFIX}DATABASE_URL"
+
+
+def _warn_of_partitions(cluster: Cluster, installation: Installation) -> None:
+    for topic in INPUT_TOPICS:
+        if installation.lanes % cluster.partitions[topic.name]:
+            log.warning("partitions do not divide lanes: right, but slow", topic=topic.name, lanes=installation.lanes)
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket]:
+    try:
+        sock = listen(settings.http_host, settings.http_port)
+    except OSError as error:
+        raise ServiceFailed(
+            f"nothing can be served at {settings.http_host}:{settings.http_port} ({error.strerror}); "
+            f"set {PREFIX}HTTP_PORT or {PREFIX}HTTP_HOST"
+        ) from error
+    with sock:
+        yield sock
+
+
+def _pipeline(settings: Settings, engine: AsyncEngine, cluster: str) -> Pipeline:
+    return Pipeline(
+        engine=engine,
+        cluster=cluster,
+        environment=settings.environment,
+        load_policy=load_resolved,
+        bug_limit=settings.bug_limit,
+    )
+
+
+def _polling(settings: Settings) -> Polling:
+    return Polling(
+        group_id=settings.kafka_topic_prefix + settings.kafka_group_id,
+        batch_max_records=settings.batch_max_records,
+        batch_timeout_ms=settings.batch_timeout_ms,
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        graceful_timeout_seconds=settings.graceful_timeout_seconds,
+    )
+
+
+def _ssl_context(settings: StreamSettings) -> ssl.SSLContext | None:
+    if "SSL" not in settings.kafka_security_protocol.split("_"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
+        if settings.kafka_ssl_certfile is not None:
+            context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
+    except OSError as error:
+        raise MisconfiguredError(
+            f"{PREFIX}KAFKA_SSL_CAFILE, _CERTFILE or _KEYFILE: expected PEM files that can be read ({error})"
+        ) from error
+    return context

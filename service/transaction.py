@@ -1,0 +1,75 @@
+"""What every transaction that decides has in common: a docket is opened under its lanes, and written back."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from service.audit.journal import Scribe
+from service.decide.policy import Policy
+from service.docket import Docket
+from service.ledger.engine import Tx
+from service.ledger.history import append_decisions, append_journal, keep_evidence
+from service.ledger.lanes import Installation, advance_lanes, lock_lanes
+from service.ledger.policies import read_pin, resolved_policy
+from service.ledger.quarantine import append_quarantine, open_counts
+from service.ledger.subjects import SubjectKey, load_subjects, save_subjects
+
+PolicyLoader = Callable[[bytes], Policy]
+
+
+class NoPolicyInForce(Exception):  # noqa: N818 -- as above: wait, consume nothing
+    """No policy has been activated, so nothing can be decided. Never go on without one."""
+
+
+class MustStop(Exception):  # noqa: N818 -- as above: the process must end
+    """Something is wrong with us: the pinned policy cannot be loaded, or too many records meet a bug."""
+
+
+async def open_docket(
+    tx: Tx,
+    installation: Installation,
+    lanes: Iterable[int],
+    *,
+    keys: Sequence[SubjectKey],
+    whole: Sequence[str],
+    policies: dict[bytes, Policy],
+    load_policy: PolicyLoader,
+) -> Docket:
+    """Everything that decides under these lanes starts here, whether an event, a redrive or a re-evaluation asks.
+
+    Whatever a decision reads is written under its account's lane or changed by "commit, then walk every lane": so the
+    pin is read after the lanes are held, in a statement of its own.
+    """
+    heads = await lock_lanes(tx, lanes)
+    pin = await read_pin(tx, max(head.last_at for head in heads.values()))
+    if pin.policy_sha256 is None:
+        raise NoPolicyInForce
+    for head in heads.values():
+        head.last_at = pin.now
+    policy = policies.get(pin.policy_sha256)
+    if policy is None:
+        policy = policies[pin.policy_sha256] = await _load(tx, pin.policy_sha256, load_policy)
+    accounts = {account for account, _ in keys}
+    unread = await open_counts(tx, accounts)
+    docket = Docket(installation=installation, now=pin.now, policy=policy, scribe=Scribe(heads), unread=unread)
+    for subject in await load_subjects(tx, keys, whole):
+        docket.know(subject)
+    return docket
+
+
+async def write(tx: Tx, docket: Docket) -> None:
+    """Write what a docket has decided, one statement a table, and move its lanes on."""
+    await keep_evidence(tx, docket.evidence)
+    await append_journal(tx, docket.scribe.rows)
+    await append_decisions(tx, docket.decisions)
+    await append_quarantine(tx, docket.quarantined)
+    await save_subjects(tx, [docket.subjects[key] for key in docket.changed])
+    await advance_lanes(tx, docket.scribe.heads.values())
+
+
+async def _load(tx: Tx, sha256_: bytes, load_policy: PolicyLoader) -> Policy:
+    try:
+        policy = load_policy(await resolved_policy(tx, sha256_))
+    except (LookupError, ValueError) as error:
+        raise MustStop(f"the policy in force, {sha256_.hex()}, cannot be loaded: {error}") from error
+    if policy.sha256 != sha256_.hex():
+        raise MustStop(f"the policy in force, {sha256_.hex()}, is stored with other bytes, {policy.sha256}")
+    return policy

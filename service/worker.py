@@ -1,0 +1,154 @@
+"""One worker while it runs: consumer, relay and their watch, started together and ended in the right order."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import socket
+from typing import Any
+
+import structlog
+from asyncpg.exceptions import InterfaceError, PostgresError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.health import Health, Server
+from service.ledger.policies import list_policies
+from service.ledger.quarantine import open_bugs
+from service.ledger.relay import unpublished
+from service.stream.consume import Consumer
+from service.stream.patience import until
+from service.stream.relay import Relay
+from service.stream.watch import Watch
+from service.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+_DATABASE_AWAY = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
+_OBSERVE_SECONDS = 5.0
+_READY_LOOK_SECONDS = 0.1
+_FETCH_SECONDS = 30.0
+"""A client to which the brokers have answered no fetch for so long is not ready."""
+
+
+class WorkerFailed(Exception):  # noqa: N818 -- it tells the caller what to do: end the process, non-zero
+    """The worker had to stop. The message is one line for a person."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """The tasks of one worker. `graceful_seconds` is how long the relay gets to publish the rest at the end."""
+
+    consumer: Consumer
+    watch: Watch
+    relay: Relay
+    engine: AsyncEngine
+    metrics: Metrics
+    graceful_seconds: float
+    stop: asyncio.Event
+
+    async def run(self, sock: socket, *, on_ready: Callable[[], None]) -> None:
+        """Work until `stop` is set, answering on `sock`; `on_ready` is called once, when all is well.
+
+        WorkerFailed when the consumer gave up or a task ended by itself. Everything has ended when this returns.
+        """
+        tasks = {
+            "relay": asyncio.create_task(self.relay.run()),
+            "watch": asyncio.create_task(self.watch.run()),
+            "metrics": asyncio.create_task(self._observe()),
+        }
+        health = self._health(tasks)
+        http = Server(health, self.metrics)
+        tasks["http"] = asyncio.create_task(http.serve([sock]))
+        try:
+            await self.consumer.start()
+            log.info("started", http=sock.getsockname())
+            tasks["ready"] = asyncio.create_task(self._announce(health, on_ready))
+            reason = await self._over(tasks)
+        finally:
+            await self._end(tasks, http)
+        if reason is not None:
+            raise WorkerFailed(reason)
+
+    async def _over(self, tasks: Mapping[str, "asyncio.Task[None]"]) -> str | None:
+        """Wait for the end; None when we were told to stop, else why it went wrong."""
+        stop = asyncio.create_task(self.stop.wait())
+        try:
+            while not stop.done() and not self.consumer.failed.done():
+                running = {task for name, task in tasks.items() if name != "ready" or not task.done()}
+                awaited: set[asyncio.Future[Any]] = {stop, self.consumer.failed, *running}
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                for name, task in tasks.items():
+                    if task.done() and (name != "ready" or task.exception() is not None):
+                        error = task.exception()
+                        log.critical("a task ended", task=name, exc_info=error)
+                        return f"the {name} task ended ({type(error).__name__}); its traceback is in the log"
+        finally:
+            stop.cancel()
+        return self.consumer.failed.result() if self.consumer.failed.done() else None
+
+    async def _end(self, tasks: Mapping[str, "asyncio.Task[None]"], http: Server) -> None:
+        """First the batch, then what it made the relay publish, then the rest."""
+        log.info("stopping")
+        await self.consumer.stop()
+        self.relay.stop()
+        await asyncio.wait({tasks["relay"]}, timeout=self.graceful_seconds)
+        http.should_exit = True
+        for name in tasks.keys() - {"http"}:
+            tasks[name].cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    def _health(self, tasks: Mapping[str, "asyncio.Task[None]"]) -> Health:
+        def alive(name: str) -> str | None:
+            return f"the {name} task has ended" if tasks[name].done() else None
+
+        async def relay() -> str | None:
+            return alive("relay")
+
+        async def assigned() -> str | None:
+            return None if self.consumer.client.assignment() else "no partitions are assigned to this worker"
+
+        async def polled() -> str | None:
+            now = asyncio.get_running_loop().time()
+            recent = self.watch.fetched_at is not None and now - self.watch.fetched_at < _FETCH_SECONDS
+            return None if recent or self.consumer.running else "the brokers do not answer our fetches"
+
+        async def halted() -> str | None:
+            names = ", ".join(f"{topic}/{number}" for topic, number in sorted(self.consumer.halted))
+            return f"halted: {names}; run `exportgate positions list`" if names else None
+
+        return Health(
+            live={"relay": lambda: alive("relay"), "consumer": lambda: alive("watch")},
+            ready={
+                "database_and_policy": self._database_and_policy,
+                "assigned": assigned,
+                "polled": polled,
+                "relay": relay,
+                "halted": halted,
+            },
+        )
+
+    async def _database_and_policy(self) -> str | None:
+        try:
+            return await self.consumer.pipeline.ready()
+        except _DATABASE_AWAY as error:
+            return f"the database does not answer ({type(error).__name__})"
+
+    async def _announce(self, health: Health, on_ready: Callable[[], None]) -> None:
+        while any((await health.faults()).values()):
+            if await until(self.stop.wait(), _READY_LOOK_SECONDS):
+                return
+        log.info("ready")
+        on_ready()
+
+    async def _observe(self) -> None:
+        """Read now and then what only the database knows; while it is away the figures stay as they are."""
+        while True:
+            with suppress(*_DATABASE_AWAY):
+                async with self.engine.connect() as tx:
+                    self.metrics.backlog.set(await unpublished(tx))
+                    self.metrics.open_bugs.set(await open_bugs(tx))
+                    for one in await list_policies(tx):
+                        if one.in_force:
+                            self.metrics.in_force(one.name, one.version, one.sha256.hex())
+            await asyncio.sleep(_OBSERVE_SECONDS)
