@@ -56,7 +56,7 @@ class Stream:
         return read_settings(**(ours | overrides))
 
     async def send(self, *events: dict[str, Any] | Record) -> list[tuple[str, int, int]]:
-        """Send events to the topic of their type, and return where they lie: (topic of the contract, partition, offset)."""
+        """Send events to the topics of their types; where each lies: (topic of the contract, partition, offset)."""
         records = [one if isinstance(one, Record) else record(one) for one in events]
         async with AIOKafkaProducer(bootstrap_servers=self.connection.bootstrap, acks="all") as producer:
             futures = [
@@ -67,8 +67,7 @@ class Stream:
 
     async def read(self, topic: str) -> list[Record]:
         """All that lies on a topic of the contract."""
-        name = self.connection.topic(topic)
-        return await read_topic(self.connection.bootstrap, name, within_seconds=DEADLINE_SECONDS)
+        return await read_topic(self.connection, topic, within_seconds=DEADLINE_SECONDS)
 
     async def events(self, topic: str) -> list[dict[str, Any]]:
         """The events on a topic; tombstones are left out."""

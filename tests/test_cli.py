@@ -563,7 +563,7 @@ async def test_events_go_to_the_topic_of_their_type_keyed_by_their_account(
 
 async def test_every_command_has_a_promise_and_an_example(cli: Cli) -> None:
     groups = {"db": 3, "policy": 6, "events": 1, "decisions": 3, "quarantine": 4, "positions": 1}
-    commands = [[name] for name in ("serve", "replay")]
+    commands = [[name] for name in ("demo", "serve", "replay")]
     for group, count in groups.items():
         listed = (await cli(group, "--help")).out.partition("Commands:")[2].split("\n")
         names = [line.split()[0] for line in listed if line.strip()]

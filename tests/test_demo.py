@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
+
+import psutil
+import pytest
 
 from service.demo import cast
 from service.demo.faults import FAULTS
@@ -13,6 +21,7 @@ from service.demo.message import Message
 from service.demo.population import populate
 from service.reading import Event, Record, Unreadable, read
 
+ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -72,3 +81,72 @@ def test_the_whole_cast_appears() -> None:
 def test_every_message_is_one_json_object_unless_it_is_meant_to_be_broken() -> None:
     whole = [message for message in messages() if message.refused_as is None]
     assert all(isinstance(json.loads(message.value), dict) for message in whole)
+
+
+def demo(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "service", "demo", *arguments]
+
+
+def shell() -> dict[str, str]:
+    """A shell that is set up for another installation, which the demo must not touch."""
+    return os.environ | {"EXPORTGATE_KAFKA_TOPIC_PREFIX": "other-", "EXPORTGATE_ENVIRONMENT": "elsewhere"}
+
+
+@pytest.mark.embedded
+def test_a_whole_run_loses_nothing_and_decides_the_cast_as_told() -> None:
+    done = subprocess.run(
+        demo("--json", "--seed", "7"), cwd=ROOT, env=shell(), capture_output=True, check=False, timeout=180
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["events"] == len(messages())
+    fates = ("decided", "duplicates", "conflicts", "stale", "quarantined")
+    assert sum(result[fate] for fate in fates) == result["events"]
+    assert all(result[fate] > 0 for fate in fates)
+    assert (result["lost"], result["decided_twice"], result["replay_differences"]) == (0, 0, 0)
+    assert result["published"]["differences"] == 0
+    assert (
+        result["approve"] + result["hold"] + result["deny"] == result["decisions"] <= result["published"]["decisions"]
+    )
+    assert result["events_per_second"] > 0
+    assert result["policy_versions"] == ["baseline-2026-02", "2026-06-12"]
+    assert result["conflicts"] == 2
+    assert result["quarantined"] == len(FAULTS)
+    assert {who: result["cast"][who] for who in EXPECTED} == EXPECTED
+
+
+EXPECTED = {
+    f"{cast.BANK} account": "approve",
+    f"{cast.LOGISTICS} account": "approve",
+    f"{cast.STARTUP} account": "approve",
+    f"{cast.GULF} account": "hold",
+    f"{cast.SHELLS} account": "hold",
+    f"{cast.VPN} account": "hold",
+    f"{cast.CRIMEA} account": "deny",
+    f"{cast.MILITARY} account": "hold",
+    f"{cast.MILITARY} contract:contract-1": "hold",
+    f"{cast.CONTRADICTION} account": "hold",
+    f"{cast.HONG_KONG} account": "hold",
+    f"{cast.EARLY} contract:contract-1": "approve",
+    f"{cast.TWO_VERSIONS} account": "hold",
+    f"{cast.BANK} contract:contract-1": "hold",
+    f"{cast.LAB} account": "approve",
+    f"{cast.LAB} user:{cast.ENGINEER}": "hold",
+    f"{cast.UNKNOWN_USERS} account": "hold",
+    f"{cast.US_ONLY} account": "approve",
+}
+
+
+@pytest.mark.embedded
+def test_ctrl_c_leaves_no_process_behind() -> None:
+    process = subprocess.Popen(demo("--json"), cwd=ROOT, env=shell(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process:
+        while not process.stderr.readline().startswith(b"Sending"):
+            assert process.poll() is None
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive

@@ -1,7 +1,6 @@
 """The `exportgate` command: one module a group of commands, and the one place where errors become exit codes."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, cast
@@ -10,7 +9,7 @@ import typer
 
 from service import __version__
 from service import app as exportgate
-from service.cli import database, decisions, events, policy, positions, quarantine
+from service.cli import database, decisions, demo, events, policy, positions, quarantine
 from service.cli.output import Failed, Misuse, example
 from service.cli.replay import replay
 from service.cli.serve import serve
@@ -28,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("demo", short_help="See it all work, in a minute.", epilog=example("exportgate demo --json"))(demo.demo)
 app.command("serve", short_help="Decide events until stopped.", epilog=example("exportgate serve --embedded"))(serve)
 app.add_typer(database.app, name="db")
 app.add_typer(policy.app, name="policy")
@@ -77,10 +77,6 @@ def run(arguments: Sequence[str]) -> int:
         return _end(str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our answer has read enough, such as `head`. Python would complain at exit about the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     return code if isinstance(code, int) else OK
 
 

@@ -13,9 +13,10 @@ from service.cli.connect import run
 from service.cli.output import AsJson, Failed, console, emit, say
 from service.cli.story import told
 from service.demo import cast
-from service.demo.questions import endings, rules, shares
+from service.demo.questions import Ending, endings, outlived, rules, shares
 from service.demo.run import Account, DemoFailed, Demonstrated, demonstrated
 from service.demo.summary import CAST, last_words, summarize
+from service.ledger.engine import Tx
 
 SEED = 20260612
 _EXPLAINED = (cast.BANK, "contract:contract-1")
@@ -43,7 +44,11 @@ async def _demo(seed: int, *, keep: bool, as_json: bool) -> Account:
     out = Console(stderr=True, markup=False, highlight=False) if as_json else console()
     async with demonstrated(out, seed) as demonstration:
         if as_json:
-            emit(_numbers(demonstration.account))
+            async with demonstration.auditor.connect() as tx:
+                ended = await _endings(tx)
+            emit(
+                {**_numbers(demonstration.account), "cast": {" ".join(key): one.outcome for key, one in ended.items()}}
+            )
         else:
             await _tell(out, demonstration)
         if keep:
@@ -58,12 +63,17 @@ async def _tell(out: Console, demonstration: Demonstrated) -> None:
             demonstration.account,
             shares=await shares(tx),
             rules=await rules(tx),
-            endings=await endings(tx, [account_id for account_id, _, _ in CAST]),
+            endings=await _endings(tx),
+            outlived=await outlived(tx),
         )
         explained = await told(tx, *_EXPLAINED)
     say(f"\nOne hold, explained (exportgate decisions explain {' '.join(_EXPLAINED)}):\n")
     say("\n\n".join(explained.paragraphs))
     last_words(out, demonstration.account)
+
+
+async def _endings(tx: Tx) -> Mapping[tuple[str, str], Ending]:
+    return await endings(tx, [account_id for account_id, _, _ in CAST])
 
 
 async def _keep(out: Console, demonstration: Demonstrated) -> None:

@@ -1,4 +1,4 @@
-"""What the summary asks the auditor's views: outcomes by policy version, rules, and how the cast ended."""
+"""What the summary asks the auditor's views: outcomes by policy version, rules, how the cast ended, what is old."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +56,11 @@ async def endings(tx: Tx, accounts: Sequence[str]) -> dict[tuple[str, str], Endi
     return {(row.account_id, row.subject_id): Ending(**row._mapping) for row in rows}  # noqa: SLF001 -- as above
 
 
+async def outlived(tx: Tx) -> int:
+    """How many subjects still stand as an earlier policy version left them."""
+    return int((await tx.execute(_OUTLIVED)).scalar_one())
+
+
 _SHARES = text(
     """
     SELECT policy_version, outcome, access, count(*) AS decisions FROM audit.decisions
@@ -73,5 +78,17 @@ _ENDINGS = text(
     SELECT DISTINCT ON (account_id, subject_id) account_id, subject_id, outcome, access, policy_version, rules
     FROM audit.decisions WHERE account_id = ANY (CAST(:accounts AS text[]))
     ORDER BY account_id, subject_id, epoch DESC, revision DESC
+    """
+)
+_OUTLIVED = text(
+    """
+    SELECT count(*) FROM (
+        SELECT DISTINCT ON (account_id, subject_id) outcome, policy_sha256 FROM audit.decisions
+        ORDER BY account_id, subject_id, epoch DESC, revision DESC
+    ) AS standing
+    WHERE policy_sha256 <> (
+        SELECT policy_sha256 FROM audit.policy_in_force WHERE in_force_from <= clock_timestamp()
+        ORDER BY in_force_from DESC LIMIT 1
+    )
     """
 )

@@ -1,6 +1,6 @@
-"""The installation that the demo decides on: servers of its own, a policy in force, and the service running in this process.
+"""The installation of the demo: servers of its own, a policy in force, and the service running in this process.
 
-In this process, because then nothing can be left behind, however the demo ends: the servers are on a leash of their own.
+In this process, because then nothing can be left behind however the demo ends: the servers are on a leash.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def _settings(url: str, bootstrap: str) -> Settings:
 
 @asynccontextmanager
 async def _serving(settings: Settings) -> AsyncIterator["asyncio.Task[None]"]:
-    """The service, ready when the block begins and stopped in order when it ends. ServiceFailed when it cannot start."""
+    """The service, ready when the block begins and stopped in order when it ends; ServiceFailed when it cannot be."""
     stop, ready = asyncio.Event(), asyncio.Event()
     service = asyncio.create_task(
         run_service(settings, create_topics=True, stop=stop, on_ready=lambda _running: ready.set())

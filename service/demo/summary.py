@@ -43,6 +43,7 @@ def summarize(
     shares: Sequence[Share],
     rules: Sequence[RuleCount],
     endings: Mapping[tuple[str, str], Ending],
+    outlived: int,
 ) -> None:
     """Print the summary, without the explanation and the last words."""
     tally = account.tally
@@ -54,6 +55,10 @@ def summarize(
     console.print(_outcomes(shares))
     console.print(_rules(rules))
     console.print(_cast(endings))
+    console.print(
+        f"\n{outlived:,} subjects stand as the baseline left them, the bank's account among them: a new version\n"
+        "decides what comes after it, and this release does not yet make standing decisions again."
+    )
 
 
 def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:

@@ -45,7 +45,7 @@ class Polling:
     graceful_timeout_seconds: float
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Consumer:
     """One member of the consumer group. What is done stands in the ledger; offsets in Kafka are for others' eyes only.
 

@@ -13,7 +13,7 @@ from schemas.topics import DECISIONS, POLICIES, QUARANTINE, STATUS
 from service.ledger.history import JournalRow
 from service.ledger.lanes import murmur2
 
-HEADERS = (("content-type", f"{CONTENT_TYPE}; charset=UTF-8".encode()),)
+HEADERS = [("content-type", f"{CONTENT_TYPE}; charset=UTF-8".encode())]
 """Structured mode of the CloudEvents binding for Kafka (section 3.3)."""
 
 _TYPES = {"approve": "license.approved.v1", "hold": "license.held.v1", "deny": "license.denied.v1"}

@@ -160,7 +160,9 @@ class Relay:
         futures: list[asyncio.Future[object]] = []
         failure: Exception | None = None
         try:
-            futures.extend([await self._hand_over(message, partitions[message.topic]) for message in messages])
+            for message in messages:
+                # One by one, not in a comprehension: when one fails, those before it are under way all the same.
+                futures.append(await self._hand_over(message, partitions[message.topic]))  # noqa: PERF401
         except KafkaError as error:
             failure = error
         pending: set[asyncio.Future[object]] = set(futures)
@@ -186,7 +188,7 @@ class Relay:
             value=message.value,
             key=message.key,
             partition=partition_of(message.key, partitions, message.lane),
-            headers=HEADERS if message.value is not None else (),
+            headers=HEADERS if message.value is not None else [],
         )
         return future
 
