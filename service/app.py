@@ -1,6 +1,7 @@
 """The composition root: settings become engines, clients and tasks, and end in the right order."""
 
 import asyncio
+import gc
 import os
 import signal
 import ssl
@@ -146,6 +147,9 @@ async def run_service(
                     graceful_seconds=settings.graceful_timeout_seconds,
                     stop=stop,
                 )
+                # What is loaded now stays: every full collection would walk it, for a quarter of the processor time.
+                gc.collect()
+                gc.freeze()
                 running = Running(cluster_id=cluster.id, http_host=settings.http_host, http_port=sock.getsockname()[1])
                 await worker.run(sock, on_ready=lambda: on_ready(running) if on_ready is not None else None)
 
