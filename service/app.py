@@ -251,6 +251,7 @@ def _polling(settings: Settings) -> Polling:
         batch_max_records=settings.batch_max_records,
         batch_timeout_ms=settings.batch_timeout_ms,
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        session_timeout_ms=settings.kafka_session_timeout_ms,
         graceful_timeout_seconds=settings.graceful_timeout_seconds,
     )
 

@@ -108,6 +108,10 @@ class Settings(StreamSettings):
     kafka_idempotent_producer: bool = Field(
         default=True, description="Whether the brokers sort out repeated sends; the embedded broker cannot."
     )
+    kafka_session_timeout_ms: Annotated[int, Field(ge=3_000, le=600_000)] = Field(
+        default=45_000,
+        description="Milliseconds without a sign of life after which the brokers give our partitions to others.",
+    )
     source: str = Field(
         default="/exportgate", min_length=1, max_length=256, description="CloudEvents `source` of what we publish."
     )

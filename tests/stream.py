@@ -49,6 +49,7 @@ class Stream:
             "kafka_bootstrap": self.connection.bootstrap,
             "kafka_topic_prefix": self.connection.topic_prefix,
             "kafka_idempotent_producer": False,
+            "kafka_session_timeout_ms": 6_000,
             "fetch_max_wait_ms": 20,
             "http_port": 0,
             "environment": "production",

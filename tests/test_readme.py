@@ -110,6 +110,7 @@ async def test_every_command_runs(addresses: dict[str, str], tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXPORTGATE_")}
     environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "EXPORTGATE_HTTP_PORT": "0"}
     # The embedded broker knows no idempotent producer and has nobody to replicate to.
+    environment |= {"EXPORTGATE_KAFKA_SESSION_TIMEOUT_MS": "6000"}
     environment |= {"EXPORTGATE_KAFKA_IDEMPOTENT_PRODUCER": "false", "EXPORTGATE_KAFKA_REPLICATION_FACTOR": "1"}
     with background() as start:
         for script in SCRIPTS[1:]:

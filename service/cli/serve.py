@@ -50,6 +50,8 @@ async def _serve_embedded(*, as_json: bool) -> None:
             kafka_bootstrap=variables["EXPORTGATE_KAFKA_BOOTSTRAP"],
             kafka_replication_factor=1,
             kafka_idempotent_producer=False,
+            # It lets the first member wait for half of this.
+            kafka_session_timeout_ms=6_000,
         )
         _tell_servers(variables, as_json=as_json)
         await exportgate.serve(settings, create_topics=True, on_ready=lambda one: _tell_ready(one, as_json=as_json))

@@ -56,6 +56,8 @@ def _settings(url: str, bootstrap: str) -> Settings:
         # The embedded broker knows neither replicas nor idempotent producers.
         kafka_replication_factor=1,
         kafka_idempotent_producer=False,
+        # It lets the first member wait for half of this.
+        kafka_session_timeout_ms=6_000,
         environment=None,
         http_port=0,
     )

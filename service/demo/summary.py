@@ -69,12 +69,12 @@ def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
 
 
 def _outcomes(shares: Sequence[Share]) -> Table:
-    columns = ("approve", "hold, in part open", "hold", "deny")
+    columns = ("approve", "in part", "hold", "deny")
     table = _table("Decisions by policy version and outcome", "policy version", *columns, right=columns)
     counts: dict[str, Counter[str]] = {}
     for share in shares:
-        partly = share.outcome == "hold" and share.access == "partial"
-        name = "hold, in part open" if partly else share.outcome
+        partly = share.access == "partial"
+        name = "in part" if partly else share.outcome
         counts.setdefault(share.policy_version, Counter())[name] += share.decisions
     for version, count in counts.items():
         table.add_row(version, *(f"{count[column]:,}" for column in columns))
@@ -91,19 +91,14 @@ def _rules(rules: Sequence[RuleCount]) -> Table:
 
 
 def _cast(endings: Mapping[tuple[str, str], Ending]) -> Table:
-    table = _table("The cast, as it stands", "who", "", "outcome", "access", "decided under", "because of")
+    table = _table("The cast, as it stands", "account", "who that is", "outcome", "decided under", "because of")
+    table.columns[0].no_wrap = table.columns[2].no_wrap = True
     for account_id, subject_id, who in CAST:
         ending = endings.get((account_id, subject_id))
         if ending is not None:
-            style = _STYLES[ending.outcome]
-            table.add_row(
-                account_id,
-                who,
-                Text(ending.outcome, style=style),
-                ending.access,
-                ending.policy_version,
-                ", ".join(ending.rules[:_MOST_NAMED]) or "nothing stands against it",
-            )
+            outcome = "in part" if ending.access == "partial" else ending.outcome
+            rules = Text(", ".join(ending.rules[:_MOST_NAMED]), overflow="fold")
+            table.add_row(account_id, who, Text(outcome, style=_STYLES[ending.outcome]), ending.policy_version, rules)
     return table
 
 

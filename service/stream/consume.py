@@ -42,6 +42,7 @@ class Polling:
     batch_max_records: int
     batch_timeout_ms: int
     fetch_max_wait_ms: int
+    session_timeout_ms: int
     graceful_timeout_seconds: float
 
 
@@ -286,8 +287,8 @@ def _build(consumer: Consumer) -> tuple[KafkaBroker, Client]:
         # With "none" the client raises before the handler that would seek; where we begin, the ledger says.
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        session_timeout_ms=45_000,
-        heartbeat_interval_ms=3_000,
+        session_timeout_ms=polling.session_timeout_ms,
+        heartbeat_interval_ms=polling.session_timeout_ms // 15,
         rebalance_timeout_ms=60_000,
         max_poll_interval_ms=600_000,
         # Gives the same partition numbers of all topics to one member, so that members hold distinct lanes.

@@ -70,6 +70,7 @@ def _service_command(url: str, broker: Broker, prefix: str) -> tuple[list[str], 
         "EXPORTGATE_KAFKA_BOOTSTRAP": broker.bootstrap,
         "EXPORTGATE_KAFKA_TOPIC_PREFIX": prefix,
         "EXPORTGATE_KAFKA_IDEMPOTENT_PRODUCER": "false",
+        "EXPORTGATE_KAFKA_SESSION_TIMEOUT_MS": "6000",
         "EXPORTGATE_FETCH_MAX_WAIT_MS": "20",
         "EXPORTGATE_HTTP_PORT": "0",
     }
