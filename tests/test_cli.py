@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from service.cli import run
-from service.decide.facts import VOCABULARY
+from service.decide.vocabulary import VOCABULARY
 from service.embedded.broker import Broker, running_broker
 from service.embedded.postgres import Server
 from service.policies.load import LoadedPolicy, load_document

@@ -29,20 +29,10 @@ from service.decide.condition import (
 from service.decide.decision import Access, Outcome, Result
 from service.decide.derive import derive, with_item
 from service.decide.evaluate import evaluate
-from service.decide.facts import (
-    VOCABULARY,
-    Assurance,
-    Authorization,
-    Element,
-    Facts,
-    FactSpec,
-    FactType,
-    Item,
-    Scalar,
-    Value,
-)
+from service.decide.facts import Assurance, Authorization, Element, Facts, FactSpec, FactType, Item, Scalar, Value
 from service.decide.ownership import Edge, examine
 from service.decide.policy import Citation, Group, Interval, Member, Policy, Rule
+from service.decide.vocabulary import VOCABULARY
 from service.policies import load_file
 from service.policies.cases import ALWAYS_KNOWN
 

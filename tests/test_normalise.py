@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from schemas.accounts import AccountData, AccountFlagged, UserData
 from schemas.contracts import ContractData
-from service.decide.facts import VOCABULARY, Assurance
+from service.decide.facts import Assurance
 from service.decide.ownership import MOST_EDGES, Edge, examine
+from service.decide.vocabulary import VOCABULARY
 from service.normalise import NOTHING, account_facts, contract_facts, flagged_facts, user_facts, with_account
 from service.places import read_place
 from tests.events import account, big_account, contract, flag, to_bytes, user

@@ -10,7 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from service.decide.facts import VOCABULARY, read_value
+from service.decide.values import read_value
+from service.decide.vocabulary import VOCABULARY
 from service.policies import LoadedPolicy, PolicyRefused, load_file, load_files, load_resolved, policy_files
 from service.policies.cases import run_cases
 from service.policies.document import read_document

@@ -8,7 +8,9 @@ from typing import Any
 import orjson
 
 from service.audit.canonical import canonical, instant
-from service.decide.facts import VOCABULARY, Assurance, Authorization, Facts, Item, Value, read_value
+from service.decide.facts import Assurance, Authorization, Facts, Item, Value
+from service.decide.values import read_value
+from service.decide.vocabulary import VOCABULARY
 from service.normalise import OwnFacts
 
 FORMAT = 1

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from service.cli.output import AsJson, emit, say, say_table
-from service.decide.facts import CATALOGUE_FACTS, VOCABULARY, FactSpec
+from service.decide.facts import FactSpec
+from service.decide.vocabulary import CATALOGUE_FACTS, VOCABULARY
 
 _CATALOGUE = frozenset(spec.name for spec in CATALOGUE_FACTS.values())
 _SERVICE = frozenset(

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from service.decide.facts import VOCABULARY, FactSpec, Value
+from service.decide.facts import FactSpec, Value
+from service.decide.vocabulary import VOCABULARY
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),

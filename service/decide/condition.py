@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from service.decide.facts import VOCABULARY, Value
+from service.decide.facts import Value
+from service.decide.vocabulary import VOCABULARY
 
 Truth = bool | None
 """True, False, or None for UNKNOWN."""

@@ -19,7 +19,8 @@ from service.decide.condition import (
     facts_of,
 )
 from service.decide.decision import Finding, Outcome, Result
-from service.decide.facts import ITEM_FACTS, Value
+from service.decide.facts import Value
+from service.decide.vocabulary import ITEM_FACTS
 
 HOLD_KINDS = (
     "unread_events",

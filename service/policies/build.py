@@ -6,7 +6,7 @@ from typing import cast
 
 from service.decide.condition import All, AnyOf, Condition, Exists
 from service.decide.decision import Outcome
-from service.decide.facts import CATALOGUE_FACTS, Value, read_value
+from service.decide.facts import Value
 from service.decide.policy import (
     HOLD_KINDS,
     WAIVER_KINDS,
@@ -18,6 +18,8 @@ from service.decide.policy import (
     Rule,
     contradictory,
 )
+from service.decide.values import read_value
+from service.decide.vocabulary import CATALOGUE_FACTS
 from service.policies.conditions import Reader, read_condition
 from service.policies.document import Path
 from service.policies.model import read_days, read_instant

@@ -10,18 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from service.decide.decision import Result, Verdict
 from service.decide.evaluate import evaluate
-from service.decide.facts import (
-    VOCABULARY,
-    Assurance,
-    Authorization,
-    Facts,
-    FactSpec,
-    FactType,
-    Item,
-    Value,
-    read_value,
-)
+from service.decide.facts import Assurance, Authorization, Facts, FactSpec, FactType, Item, Value
 from service.decide.policy import Policy
+from service.decide.values import read_value
+from service.decide.vocabulary import VOCABULARY
 from service.policies.document import Document, Path
 from service.policies.model import AnyForm, Form, Instant, Text, read_form, read_instant
 from service.policies.refusal import PolicyRefused, suggestion

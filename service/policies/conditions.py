@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from service.decide.condition import All, AnyOf, Condition, Exists, ForAll, Leaf, Not, Operand
-from service.decide.facts import ITEM_FACTS, VOCABULARY, Assurance, FactSpec, FactType
+from service.decide.facts import Assurance, FactSpec, FactType
 from service.decide.policy import GROUP_PREFIX
+from service.decide.vocabulary import ITEM_FACTS, VOCABULARY
 from service.places import read_place
 from service.policies.document import Path
 from service.policies.refusal import PolicyRefused, suggestion
