@@ -108,7 +108,7 @@ class Settings(StreamSettings):
     kafka_idempotent_producer: bool = Field(
         default=True, description="Whether the brokers sort out repeated sends; the embedded broker cannot."
     )
-    kafka_session_timeout_ms: Annotated[int, Field(ge=3_000, le=600_000)] = Field(
+    kafka_session_timeout_ms: Annotated[int, Field(ge=1_500, le=600_000)] = Field(
         default=45_000,
         description="Milliseconds without a sign of life after which the brokers give our partitions to others.",
     )

@@ -16,6 +16,7 @@ from service.health import Health, Server
 from service.ledger.policies import list_policies
 from service.ledger.quarantine import open_bugs
 from service.ledger.relay import unpublished
+from service.stream.connection import StreamError
 from service.stream.consume import Consumer
 from service.stream.patience import until
 from service.stream.relay import Relay
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 _DATABASE_AWAY = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
 _OBSERVE_SECONDS = 5.0
 _READY_LOOK_SECONDS = 0.1
+_BRIEF = {"start", "ready"}
+"""Tasks that may end before the worker does."""
 _FETCH_SECONDS = 30.0
 """A client to which the brokers have answered no fetch for so long is not ready."""
 
@@ -60,10 +63,11 @@ class Worker:
         health = self._health(tasks)
         http = Server(health, self.metrics)
         tasks["http"] = asyncio.create_task(http.serve([sock]))
+        # A task too, because joining the group may take long and we may be told to stop meanwhile.
+        tasks["start"] = asyncio.create_task(self.consumer.start())
+        tasks["ready"] = asyncio.create_task(self._announce(health, on_ready))
+        log.info("started", http=sock.getsockname())
         try:
-            await self.consumer.start()
-            log.info("started", http=sock.getsockname())
-            tasks["ready"] = asyncio.create_task(self._announce(health, on_ready))
             reason = await self._over(tasks)
         finally:
             await self._end(tasks, http)
@@ -75,14 +79,12 @@ class Worker:
         stop = asyncio.create_task(self.stop.wait())
         try:
             while not stop.done() and not self.consumer.failed.done():
-                running = {task for name, task in tasks.items() if name != "ready" or not task.done()}
+                running = {task for task in tasks.values() if not task.done()}
                 awaited: set[asyncio.Future[Any]] = {stop, self.consumer.failed, *running}
                 await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
                 for name, task in tasks.items():
-                    if task.done() and (name != "ready" or task.exception() is not None):
-                        error = task.exception()
-                        log.critical("a task ended", task=name, exc_info=error)
-                        return f"the {name} task ended ({type(error).__name__}); its traceback is in the log"
+                    if task.done() and (name not in _BRIEF or task.exception() is not None):
+                        return _why_ended(name, task.exception())
         finally:
             stop.cancel()
         return self.consumer.failed.result() if self.consumer.failed.done() else None
@@ -90,6 +92,8 @@ class Worker:
     async def _end(self, tasks: Mapping[str, "asyncio.Task[None]"], http: Server) -> None:
         """First the batch, then what it made the relay publish, then the rest."""
         log.info("stopping")
+        tasks["start"].cancel()
+        await asyncio.wait({tasks["start"]})
         await self.consumer.stop()
         self.relay.stop()
         await asyncio.wait({tasks["relay"]}, timeout=self.graceful_seconds)
@@ -152,3 +156,10 @@ class Worker:
                         if one.in_force:
                             self.metrics.in_force(one.name, one.version, one.sha256.hex())
             await asyncio.sleep(_OBSERVE_SECONDS)
+
+
+def _why_ended(name: str, error: BaseException | None) -> str:
+    if isinstance(error, StreamError):
+        return str(error)
+    log.critical("a task ended by itself", task=name, exc_info=error)
+    return f"the {name} task ended by itself ({type(error).__name__}); its traceback is in the log"

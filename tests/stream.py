@@ -49,8 +49,9 @@ class Stream:
             "kafka_bootstrap": self.connection.bootstrap,
             "kafka_topic_prefix": self.connection.topic_prefix,
             "kafka_idempotent_producer": False,
-            "kafka_session_timeout_ms": 6_000,
+            "kafka_session_timeout_ms": 2_000,
             "fetch_max_wait_ms": 20,
+            # The embedded broker makes who joins wait for half of it, and who comes back for twice as much.
             "http_port": 0,
             "environment": "production",
         }

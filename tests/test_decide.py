@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.decide.comparison import Operand, Truth, same_place
 from service.decide.condition import (
     All,
     AnyOf,
@@ -20,11 +21,8 @@ from service.decide.condition import (
     ForAll,
     Leaf,
     Not,
-    Operand,
-    Truth,
     compile_condition,
     missing_facts,
-    same_place,
 )
 from service.decide.decision import Access, Outcome, Result
 from service.decide.derive import derive, with_item

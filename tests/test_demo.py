@@ -19,7 +19,10 @@ from service.demo import cast
 from service.demo.faults import FAULTS
 from service.demo.message import Message
 from service.demo.population import populate
+from service.demo.tally import tally
 from service.reading import Event, Record, Unreadable, read
+from tests.events import signed_up
+from tests.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -81,6 +84,21 @@ def test_the_whole_cast_appears() -> None:
 def test_every_message_is_one_json_object_unless_it_is_meant_to_be_broken() -> None:
     whole = [message for message in messages() if message.refused_as is None]
     assert all(isinstance(json.loads(message.value), dict) for message in whole)
+
+
+async def test_what_is_lost_or_decided_twice_is_counted(ledger: Ledger) -> None:
+    await ledger.decide(signed_up(), signed_up())
+    places = [("accounts.v1", 0, offset) for offset in range(3)]
+    async with ledger.engine("auditor").connect() as tx:
+        counted = await tally(tx, places)
+    assert (counted.events, counted.decided, counted.duplicates, counted.lost) == (3, 1, 1, 1)
+    assert counted.decided_twice == 0
+    await ledger.tamper(
+        "INSERT INTO ledger.journal SELECT lane, seq + 100, kind, body, leaf, link FROM ledger.journal "
+        "WHERE kind = 'decision'"
+    )
+    async with ledger.engine("auditor").connect() as tx:
+        assert (await tally(tx, places)).decided_twice == 1
 
 
 def demo(*arguments: str) -> list[str]:

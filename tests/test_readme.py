@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from schemas.topics import TOPICS
+from service.cli import run
 from service.embedded.broker import running_broker
 from service.embedded.postgres import Server
 from service.ledger.engine import ROLES, role_name
@@ -87,6 +89,18 @@ def default_of(field: FieldInfo) -> str:
 def test_every_word_of_the_glossary_is_explained_once() -> None:
     words = re.findall(r"^- \*\*([^*]+)\*\*", README[README.index("## Words") : README.index("## Why")], re.MULTILINE)
     assert len(words) == len(set(words)) >= 12
+
+
+def test_commands_inside_sentences_and_their_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"`exportgate ([^`]+)`", prose)
+    assert commands
+    for command in commands:
+        words = command.split()
+        path = list(itertools.takewhile(str.islower, (word for word in words if not word.startswith("-"))))
+        assert run([*path, "--help"]) == 0, command
+        told = capsys.readouterr().out
+        assert all(word in told for word in words if word.startswith("--")), command
 
 
 def test_make_knows_the_two_commands() -> None:

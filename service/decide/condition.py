@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import cast
 
+from service.decide.comparison import COMPARISONS, Operand, Truth, same_place
 from service.decide.facts import Value
 from service.decide.vocabulary import VOCABULARY
 
-Truth = bool | None
-"""True, False, or None for UNKNOWN."""
 Test = Callable[[Mapping[str, Value]], Truth]
-Operand = str | bool | int | Decimal | frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """One fact held against one operand.
 
-    `operator` is one of `LEAF_OPERATORS`. `assured`: a value known less surely than this is UNKNOWN; 1 demands nothing.
+    `operator` is `known`, `differs_from` or one of `COMPARISONS`. `assured`: a value known less surely than this is
+    UNKNOWN; 1 demands nothing.
     """
 
     fact: str
@@ -221,7 +219,7 @@ def _leaf(leaf: Leaf) -> Test:
         return lambda values: (fact in values) is leaf.operand
     if leaf.operator == "differs_from":
         return _differs(fact, str(leaf.operand))
-    compare = _COMPARE[leaf.operator](leaf.operand)
+    compare = COMPARISONS[leaf.operator](leaf.operand)
 
     def holds(values: Mapping[str, Value]) -> Truth:
         value = values.get(fact)
@@ -250,88 +248,3 @@ def _differs(fact: str, other: str) -> Test:
         return one != two
 
     return differs
-
-
-def same_place(place: str, other: str) -> Truth:
-    """Whether `place` lies in `other`: `UA-43` lies in `UA`.
-
-    Whether `UA` is `UA-43` is UNKNOWN, its region not being known.
-    """
-    if place == other or place.startswith(other + "-"):
-        return True
-    return None if other.startswith(place + "-") else False
-
-
-def _place_in(wanted: frozenset[str]) -> Callable[[str], Truth]:
-    parents = frozenset(entry.partition("-")[0] for entry in wanted if "-" in entry)
-
-    def place_in(place: str) -> Truth:
-        if place in wanted or ("-" in place and place.partition("-")[0] in wanted):
-            return True
-        return None if place in parents else False
-
-    return place_in
-
-
-def _operand_set(operand: Operand) -> frozenset[str]:
-    return operand if isinstance(operand, frozenset) else frozenset((str(operand),))
-
-
-def _is(operand: Operand) -> Callable[[Value], Truth]:
-    return lambda value: value == operand
-
-
-def _in(operand: Operand) -> Callable[[Value], Truth]:
-    wanted = _operand_set(operand)
-    return lambda value: value in wanted
-
-
-def _in_places(operand: Operand) -> Callable[[Value], Truth]:
-    place_in = _place_in(_operand_set(operand))
-    return lambda value: place_in(value) if isinstance(value, str) else None
-
-
-def _overlaps(operand: Operand) -> Callable[[Value], Truth]:
-    wanted = _operand_set(operand)
-    return lambda value: None if not isinstance(value, tuple) else not wanted.isdisjoint(value)
-
-
-def _overlaps_places(operand: Operand) -> Callable[[Value], Truth]:
-    place_in = _place_in(_operand_set(operand))
-
-    def overlaps(value: Value) -> Truth:
-        if not isinstance(value, tuple):
-            return None
-        truths = {place_in(place) for place in value if isinstance(place, str)}
-        return True if True in truths else None if None in truths else False
-
-    return overlaps
-
-
-def _ordered(
-    test: Callable[[Decimal | int, Decimal | int], bool],
-) -> Callable[[Operand], Callable[[Value], Truth]]:
-    def with_limit(operand: Operand) -> Callable[[Value], Truth]:
-        limit = operand if isinstance(operand, int) else Decimal(str(operand))
-        return lambda value: test(value, limit) if isinstance(value, int | Decimal) else None
-
-    return with_limit
-
-
-_COMPARE: Mapping[str, Callable[[Operand], Callable[[Value], Truth]]] = {
-    "is": _is,
-    "is_place": _in_places,
-    "in": _in,
-    "in_places": _in_places,
-    "overlaps": _overlaps,
-    "overlaps_places": _overlaps_places,
-    "at_least": _ordered(lambda value, limit: value >= limit),
-    "above": _ordered(lambda value, limit: value > limit),
-    "at_most": _ordered(lambda value, limit: value <= limit),
-    "below": _ordered(lambda value, limit: value < limit),
-}
-LEAF_OPERATORS = frozenset(_COMPARE) | {"known", "differs_from"}
-"""Operators a leaf may have.
-
-The `_places` forms treat an unknown region as UNKNOWN; the loader chooses them by type.
-"""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from service.decide.condition import Truth, matching_elements, missing_facts
+from service.decide.comparison import Truth
+from service.decide.condition import matching_elements, missing_facts
 from service.decide.decision import (
     Access,
     Authority,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from service.decide.condition import same_place
+from service.decide.comparison import same_place
 from service.decide.facts import Authorization, Value
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from service.decide.condition import All, AnyOf, Condition, Exists, ForAll, Leaf, Not, Operand
+from service.decide.comparison import Operand
+from service.decide.condition import All, AnyOf, Condition, Exists, ForAll, Leaf, Not
 from service.decide.facts import Assurance, FactSpec, FactType
 from service.decide.policy import GROUP_PREFIX
 from service.decide.vocabulary import ITEM_FACTS, VOCABULARY

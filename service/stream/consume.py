@@ -32,6 +32,7 @@ from service.transaction import MustStop, NoPolicyInForce
 log = structlog.get_logger(__name__)
 
 _PARTITIONS_REMEMBERED = 100_000
+_HEARTBEATS_A_SESSION = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +289,7 @@ def _build(consumer: Consumer) -> tuple[KafkaBroker, Client]:
         auto_offset_reset="earliest",
         isolation_level="read_committed",
         session_timeout_ms=polling.session_timeout_ms,
-        heartbeat_interval_ms=polling.session_timeout_ms // 15,
+        heartbeat_interval_ms=polling.session_timeout_ms // _HEARTBEATS_A_SESSION,
         rebalance_timeout_ms=60_000,
         max_poll_interval_ms=600_000,
         # Gives the same partition numbers of all topics to one member, so that members hold distinct lanes.
