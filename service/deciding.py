@@ -12,7 +12,6 @@ from schemas.accounts import AccountClosed, AccountData, AccountFlagged, UserDat
 from schemas.contracts import ContractData, ContractTerminated
 from schemas.reviews import AccessEnforced, LicenseReviewed
 from service.audit.bodies import Cause, Origin
-from service.audit.canonical import digest
 from service.docket import Docket, quarantine_id
 from service.ledger.quarantine import QuarantineRow
 from service.ledger.subjects import ACCOUNT, Subject
@@ -207,17 +206,16 @@ def _out_of_order(docket: Docket, cluster: str, event: Event, subject: Subject, 
 
     None when it is newer, and then noted.
     """
-    content = digest(data.model_dump_json().encode())
     if data.version > subject.version:
         subject.version = data.version
-        subject.content_sha256 = content
+        subject.content_sha256 = event.content_sha256
         return None
     if data.version < subject.version:
         docket.write(
             event.account_id, "stale", {**_mention(event), "version": data.version, "known_version": subject.version}
         )
         return Fate.STALE
-    if content == subject.content_sha256:
+    if event.content_sha256 == subject.content_sha256:
         return duplicate(docket, event)
     detail = (
         f"version {data.version} of {subject.subject_id} was accepted with other content; send it as a newer version"

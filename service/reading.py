@@ -34,7 +34,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A record that could be read. `raw_sha256` is the digest of its value, byte for byte."""
+    """A record that could be read. `raw_sha256` is the digest of its value, byte for byte.
+
+    `content_sha256` is that of its data alone, whatever the order of names and white space in it.
+    """
 
     source: str
     id: str
@@ -43,6 +46,7 @@ class Event:
     account_id: str
     data: EventData
     raw_sha256: bytes
+    content_sha256: bytes
     record: Record
 
 
@@ -111,6 +115,7 @@ def read(record: Record, *, environment: str | None) -> Event | Unreadable:
         account_id=data.account_id,
         data=data,
         raw_sha256=digest,
+        content_sha256=sha256(orjson.dumps(document["data"], option=orjson.OPT_SORT_KEYS)).digest(),
         record=record,
     )
 

@@ -49,9 +49,9 @@ class Stream:
             "kafka_bootstrap": self.connection.bootstrap,
             "kafka_topic_prefix": self.connection.topic_prefix,
             "kafka_idempotent_producer": False,
-            "kafka_session_timeout_ms": 2_000,
             "fetch_max_wait_ms": 20,
             # The embedded broker makes who joins wait for half of it, and who comes back for twice as much.
+            "kafka_session_timeout_ms": 2_000,
             "http_port": 0,
             "environment": "production",
         }
@@ -104,13 +104,15 @@ async def service(settings: Settings) -> AsyncIterator[tuple[Running, "asyncio.T
     ready: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run_service(settings, create_topics=False, stop=stop, on_ready=ready.set_result))
     try:
-        await asyncio.wait({task, ready}, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        awaited: set[asyncio.Future[Any]] = {task, ready}
+        await asyncio.wait(awaited, timeout=DEADLINE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             await task
         yield await asyncio.wait_for(ready, 0.1), task
     finally:
         stop.set()
         await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
+        task.cancel()
     await task
 
 

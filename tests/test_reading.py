@@ -45,9 +45,10 @@ def test_what_is_odd_but_legible_is_read(row: str) -> None:
 
 @pytest.mark.parametrize("event_type", events.DATA_OF)
 def test_every_input_event_is_read(event_type: str) -> None:
-    result = reading(event(event_type, events.DATA_OF[event_type]()))
+    sent = event(event_type, events.DATA_OF[event_type]())
+    result = reading(sent)
     assert isinstance(result, Event), result
-    assert (result.type, result.account_id, result.source, result.id) == (event_type, "acct-1", "/crm", "evt-1")
+    assert (result.type, result.account_id, result.source, result.id) == (event_type, "acct-1", "/crm", sent["id"])
     assert result.raw_sha256 == sha256(result.record.value or b"").digest()
 
 

@@ -3,16 +3,20 @@
 import asyncio
 import json
 import signal
+import socket
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from schemas.decisions import StatusData
 from schemas.topics import INPUT_TOPICS, TOPICS
-from service.app import ServiceFailed
+from service.app import ServiceFailed, run_service
 from service.audit.journal import leaf_of
 from service.embedded.broker import Broker
 from service.ledger.lanes import murmur2
@@ -24,7 +28,7 @@ from service.stream.topics import verify_topics
 from service.telemetry import Metrics
 from tests.events import account, closed, contract, event, signed_up, user
 from tests.ledger import Ledger
-from tests.stream import Stream, end, eventually, get, service, start_process
+from tests.stream import DEADLINE_SECONDS, Stream, end, eventually, get, service, start_process
 
 pytestmark = pytest.mark.embedded
 
@@ -268,6 +272,75 @@ async def test_a_halted_partition_waits_and_makes_the_service_not_ready(stream: 
         assert not await stream.done(ledger, [waiting])
         await ledger.tamper("UPDATE ledger.stream_position SET halted_at = NULL, halt_reason = NULL")
         await eventually(lambda: stream.done(ledger, [waiting]), "the partition goes on once the halt is lifted")
+
+
+async def test_a_client_that_is_not_where_the_ledger_says_is_sought_there(stream: Stream, ledger: Ledger) -> None:
+    async with service(stream.settings(ledger)) as (running, _):
+        sent = await stream.send(*_many(20))
+        await eventually(lambda: stream.done(ledger, sent), "all records are done")
+        await ledger.tamper("UPDATE ledger.stream_position SET next_offset = 0")
+        await eventually(lambda: stream.done(ledger, sent), "the records are read again, though nobody wrote any")
+        _, metrics = await get(running.http_port, "/metrics")
+        assert 'exportgate_seeks_total{reason="reconciled"}' in metrics
+    await _assert_each_decided_once(ledger, 20)
+
+
+async def test_connections_that_are_cut_in_mid_stream_lose_nothing(stream: Stream, ledger: Ledger) -> None:
+    sent = []
+    async with service(stream.settings(ledger, batch_max_records=10)):
+        for first in range(0, 200, 50):
+            decided = len(sent)
+            sent += await stream.send(*_many(50, first=first))
+            await eventually(partial(_has_decided, ledger, decided + 10), "some are decided")
+            await _cut_connections(ledger)
+        await eventually(lambda: stream.done(ledger, sent), "all records are done")
+    await _assert_each_decided_once(ledger, 200)
+    assert len({one["id"] for one in await stream.events("license-decisions.v1")}) == 200
+
+
+async def _cut_connections(ledger: Ledger) -> None:
+    superuser = create_async_engine(ledger.superuser_url)
+    async with superuser.connect() as tx:
+        await tx.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'exportgate' AND datname = current_database()"
+            )
+        )
+    await superuser.dispose()
+
+
+async def test_a_policy_that_cannot_be_loaded_ends_the_service_with_one_line(stream: Stream, ledger: Ledger) -> None:
+    await ledger.tamper(
+        "ALTER TABLE ledger.policy DISABLE TRIGGER USER", "UPDATE ledger.policy SET resolved = 'nonsense'"
+    )
+    sent = await stream.send(signed_up())
+    settings = stream.settings(ledger)
+    with pytest.raises(ServiceFailed, match=r"the policy in force, .* cannot be loaded") as raised:
+        await run_service(settings, create_topics=False, stop=asyncio.Event())
+    assert "\n" not in str(raised.value)
+    assert not await stream.done(ledger, sent)
+
+
+async def test_a_service_that_is_told_to_stop_before_it_is_ready_stops(stream: Stream, ledger: Ledger) -> None:
+    stop = asyncio.Event()
+    settings = stream.settings(ledger, kafka_session_timeout_ms=120_000)
+    task = asyncio.create_task(run_service(settings, create_topics=False, stop=stop))
+    await eventually(lambda: _listens(ledger), "it is connected to the database")
+    stop.set()
+    await asyncio.wait_for(task, DEADLINE_SECONDS)
+
+
+async def _listens(ledger: Ledger) -> bool:
+    return bool(await ledger.rows("SELECT 1 FROM pg_stat_activity WHERE application_name = 'exportgate'"))
+
+
+async def test_a_port_that_is_taken_is_named_with_the_setting(stream: Stream, ledger: Ledger) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceFailed, match=rf"127\.0\.0\.1:{port} .*EXPORTGATE_HTTP_PORT"):
+            async with service(stream.settings(ledger, http_port=port)):
+                pass
 
 
 async def test_a_database_that_is_not_there_is_named_without_its_password(stream: Stream, ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ are.
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
@@ -31,6 +32,7 @@ _ROOT = uuid5(NAMESPACE_DNS, "exportgate")
 _NAMESPACES = {kind: uuid5(_ROOT, kind) for kind in ("decision", "quarantine", "activation")}
 
 
+@lru_cache(maxsize=1_000)
 def instant(at: datetime) -> str:
     """An instant as it stands in bodies: RFC 3339, UTC, microseconds always."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

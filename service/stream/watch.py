@@ -68,7 +68,9 @@ class Watch:
         metrics = self.consumer.metrics
         metrics.assigned.set(len(expected))
         metrics.lag.clear()
+        metrics.position.clear()
         for one, offset in expected.items():
+            metrics.position.labels(one[0], str(one[1])).set(offset)
             metrics.lag.labels(one[0], str(one[1])).set(max(0, ends[one] - offset))
         last_fetch = self.consumer.client.last_fetch()
         if last_fetch != self._last_fetch:
