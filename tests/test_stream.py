@@ -22,9 +22,11 @@ from service.embedded.broker import Broker
 from service.ledger.lanes import murmur2
 from service.settings import MisconfiguredError, read_settings
 from service.stream.connection import Connection, StreamError
+from service.stream.consume import Consumer, Polling
 from service.stream.outgoing import Publisher
 from service.stream.relay import MAX_MESSAGE_BYTES, Relay, publishing
 from service.stream.topics import verify_topics
+from service.stream.watch import Watch
 from service.telemetry import Metrics
 from tests.events import account, closed, contract, event, signed_up, user
 from tests.ledger import Ledger
@@ -285,8 +287,38 @@ async def test_a_client_that_is_not_where_the_ledger_says_is_sought_there(stream
     await _assert_each_decided_once(ledger, 20)
 
 
+async def test_a_client_that_rests_on_unread_records_ends_the_process(stream: Stream, ledger: Ledger) -> None:
+    polling = Polling(
+        group_id=f"{stream.connection.topic_prefix}resting",
+        batch_max_records=500,
+        batch_timeout_ms=20,
+        fetch_max_wait_ms=20,
+        session_timeout_ms=2_000,
+        graceful_timeout_seconds=5,
+    )
+    consumer = Consumer(
+        pipeline=ledger.pipeline(stream.cluster),
+        connection=stream.connection,
+        polling=polling,
+        metrics=Metrics(),
+        random=Random(1),
+        decided=lambda: None,
+        failed=asyncio.get_running_loop().create_future(),
+    )
+    await consumer.start()
+    for partition in consumer.client.assignment():
+        consumer.client.pause(partition)
+    await stream.send(signed_up())
+    watch = Watch(consumer=consumer, stalled_seconds=0)
+    await watch.look()
+    assert not consumer.failed.done()
+    await watch.look()
+    await consumer.stop()
+    assert "no progress" in consumer.failed.result()
+
+
 async def test_connections_that_are_cut_in_mid_stream_lose_nothing(stream: Stream, ledger: Ledger) -> None:
-    sent = []
+    sent: list[tuple[str, int, int]] = []
     async with service(stream.settings(ledger, batch_max_records=10)):
         for first in range(0, 200, 50):
             decided = len(sent)

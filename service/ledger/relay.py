@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from service.ledger.engine import Tx
+from service.ledger.history import JournalRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,15 @@ async def lock_backlogs(tx: Tx, most: int) -> Sequence[Backlog]:
     """Lock up to `most` lanes that have something to publish and that no other relay holds."""
     rows = (await tx.execute(_LOCK, {"most": most})).all()
     return [Backlog(row.lane, row.seq, row.last_seq) for row in rows]
+
+
+async def read_backlogs(tx: Tx, backlogs: Sequence[Backlog], most: int) -> Mapping[int, Sequence[JournalRow]]:
+    """Up to `most` unpublished entries of each of these lanes, in order, by lane. Read after their locks are held."""
+    parameters = {"lanes": [one.lane for one in backlogs], "seqs": [one.seq for one in backlogs], "most": most}
+    entries: dict[int, list[JournalRow]] = {one.lane: [] for one in backlogs}
+    for row in (await tx.execute(_READ, parameters)).all():
+        entries[row.lane].append(JournalRow(**row._mapping))  # noqa: SLF001 -- SQLAlchemy's public name
+    return entries
 
 
 async def advance_relay(tx: Tx, published: Mapping[int, int]) -> None:
@@ -40,6 +50,16 @@ _LOCK = text(
     FROM ledger.relay_position JOIN ledger.lane USING (lane)
     WHERE relay_position.seq < lane.next_seq - 1
     ORDER BY relay_position.lane LIMIT :most FOR UPDATE OF relay_position SKIP LOCKED
+    """
+)
+_READ = text(
+    """
+    SELECT entry.* FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[])) AS held (lane, seq)
+    CROSS JOIN LATERAL (
+        SELECT lane, seq, kind, body, leaf, link FROM ledger.journal
+        WHERE journal.lane = held.lane AND journal.seq > held.seq ORDER BY journal.seq LIMIT :most
+    ) AS entry
+    ORDER BY entry.lane, entry.seq
     """
 )
 _ADVANCE = text(

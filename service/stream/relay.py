@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.ledger.engine import Tx
-from service.ledger.history import JournalRow, read_lane
-from service.ledger.relay import advance_relay, lock_backlogs
+from service.ledger.history import JournalRow
+from service.ledger.relay import advance_relay, lock_backlogs, read_backlogs
 from service.stream.connection import Connection, StreamError
 from service.stream.outgoing import HEADERS, Message, Publisher, partition_of
 from service.stream.patience import AWAY, back_off, is_away, one_line, until
@@ -119,9 +119,9 @@ class Relay:
         """
         async with self.engine.begin() as tx:
             backlogs = await lock_backlogs(tx, _LANES_A_ROUND)
-            lanes = {
-                one.lane: await read_lane(tx, one.lane, after_seq=one.seq, limit=_ENTRIES_A_LANE) for one in backlogs
-            }
+            if not backlogs:
+                return 0
+            lanes = await read_backlogs(tx, backlogs, _ENTRIES_A_LANE)
             sendable = {lane: self._until_refused(entries) for lane, entries in lanes.items()}
             done = {lane: entries[-1].seq for lane, entries in sendable.items() if entries}
             if not done:
