@@ -68,7 +68,7 @@ STATUS = Topic(
     direction="out",
     name="license-status.v1",
     types=("license.status.v1",),
-    key="account id / subject kind / subject id",
+    key="account id/subject kind/subject id, with % and / in the ids written as %25 and %2F",
     about="The latest decision of each subject; a tombstone when the subject has ended.",
     compacted=True,
 )

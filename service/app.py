@@ -12,13 +12,11 @@ from random import Random
 from socket import socket
 
 import structlog
-from asyncpg.exceptions import InterfaceError, PostgresError
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import INPUT_TOPICS
 from service.health import listen
-from service.ledger.engine import open_engine
+from service.ledger.engine import DATABASE_ERRORS, open_engine
 from service.ledger.lanes import Installation, read_installation
 from service.pipeline import Pipeline
 from service.policies import load_resolved
@@ -37,6 +35,7 @@ __all__ = [
     "Running",
     "ServiceFailed",
     "database_url",
+    "embedded_settings",
     "environment",
     "kafka_connection",
     "read_settings",
@@ -46,7 +45,6 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-_DATABASE_AWAY = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
 _INTERRUPTED = 130
 
 
@@ -85,6 +83,21 @@ def kafka_connection(settings: StreamSettings | None = None) -> Connection:
         sasl_username=chosen.kafka_sasl_username,
         sasl_password=chosen.kafka_sasl_password.get_secret_value(),
         ssl_context=_ssl_context(chosen),
+    )
+
+
+def embedded_settings(url: str, bootstrap: str, **others: object) -> Settings:
+    """Settings for the embedded servers: that broker knows neither replicas nor idempotent producers.
+
+    It lets the first member of a group wait for half of the session timeout. `others` are further settings.
+    """
+    return read_settings(
+        database_url=url,
+        kafka_bootstrap=bootstrap,
+        kafka_replication_factor=1,
+        kafka_idempotent_producer=False,
+        kafka_session_timeout_ms=6_000,
+        **others,
     )
 
 
@@ -197,7 +210,7 @@ async def _ledger(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Instal
         try:
             async with engine.connect() as tx:
                 installation = await read_installation(tx)
-        except _DATABASE_AWAY as error:
+        except DATABASE_ERRORS as error:
             raise ServiceFailed(_unusable(settings, error)) from error
         yield engine, installation
     finally:

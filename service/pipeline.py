@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.arrivals import (
@@ -24,7 +23,7 @@ from service.arrivals import (
 from service.decide.policy import Policy
 from service.deciding import Fate, conflict, decide_event, duplicate, put_aside
 from service.docket import Docket
-from service.ledger.engine import Tx, is_temporary
+from service.ledger.engine import DATABASE_ERRORS, Tx, is_temporary
 from service.ledger.history import known_records
 from service.ledger.inbox import accept, accepted_hashes
 from service.ledger.lanes import Installation, lane_of, read_installation
@@ -113,7 +112,7 @@ class Pipeline:
         try:
             async with self.engine.connect() as tx:
                 pin = await read_pin(tx, None)
-        except (SQLAlchemyError, OSError) as error:
+        except DATABASE_ERRORS as error:
             return f"the database does not answer ({type(error).__name__}); check EXPORTGATE_DATABASE_URL"
         if pin.policy_sha256 is None:
             return "no policy is in force; run `exportgate policy publish` and `exportgate policy activate`"
@@ -156,13 +155,19 @@ class Pipeline:
             raw_sha256=one.raw_sha256,
             record=one.record,
         )
-        async with self.engine.connect() as tx:
-            met = await open_bugs(tx)
+        met = await self._open_bugs()
         if met >= self.bug_limit:
             raise MustStop(
                 f"{met} records met a bug and are still open; look at `exportgate quarantine list`"
             ) from error
         return await self._decide([aside], kafka)
+
+    async def _open_bugs(self) -> int:
+        try:
+            async with self.engine.connect() as tx:
+                return await open_bugs(tx)
+        except DATABASE_ERRORS as error:
+            raise TemporarilyUnavailable(_one_line(error)) from error
 
     async def _in_one_transaction(self, batch: Sequence[Read], kafka: "_Log") -> Report:
         async with self.engine.begin() as tx:

@@ -39,6 +39,8 @@ def configure_logging(*, as_json: bool, level: str) -> None:
     logging.root.handlers = [handler]
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns at each start that it makes no topics, which is as we want it.
+    logging.getLogger("exportgate.faststream").addFilter(lambda one: "Auto create topics" not in one.getMessage())
 
 
 class Metrics:

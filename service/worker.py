@@ -8,11 +8,10 @@ from socket import socket
 from typing import Any
 
 import structlog
-from asyncpg.exceptions import InterfaceError, PostgresError
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.health import Health, Server
+from service.ledger.engine import DATABASE_ERRORS
 from service.ledger.policies import list_policies
 from service.ledger.quarantine import open_bugs
 from service.ledger.relay import unpublished
@@ -25,7 +24,6 @@ from service.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
 
-_DATABASE_AWAY = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
 _OBSERVE_SECONDS = 5.0
 _READY_LOOK_SECONDS = 0.1
 _BRIEF = {"start", "ready"}
@@ -135,7 +133,7 @@ class Worker:
     async def _database_and_policy(self) -> str | None:
         try:
             return await self.consumer.pipeline.ready()
-        except _DATABASE_AWAY as error:
+        except DATABASE_ERRORS as error:
             return f"the database does not answer ({type(error).__name__})"
 
     async def _announce(self, health: Health, on_ready: Callable[[], None]) -> None:
@@ -148,7 +146,7 @@ class Worker:
     async def _observe(self) -> None:
         """Read now and then what only the database knows; while it is away the figures stay as they are."""
         while True:
-            with suppress(*_DATABASE_AWAY):
+            with suppress(*DATABASE_ERRORS):
                 async with self.engine.connect() as tx:
                     self.metrics.backlog.set(await unpublished(tx))
                     self.metrics.open_bugs.set(await open_bugs(tx))

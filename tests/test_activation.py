@@ -76,15 +76,17 @@ async def test_no_decision_is_made_under_a_version_that_is_no_longer_in_force(le
     versions = [small_policy(str(number), held="fable-5" if number % 2 else "nothing") for number in range(2, 10)]
     workers = [ledger.pipeline(cluster=f"c{number}") for number in range(2)]
     done = asyncio.Event()
+    batches = asyncio.Semaphore(0)
 
     async def switch() -> None:
         for loaded in versions:
+            await batches.acquire()  # At least one batch between two switches; where it falls is the race.
             await put(ledger, loaded)
         done.set()
 
     async def work(number: int) -> None:
         offset = 0
-        while not done.is_set() or offset < 20:
+        while not done.is_set():
             records = [
                 ledger.next_record(
                     event("account.signed_up.v1", account(account_id=f"a{number}-{one}"), id=f"{number}-{one}")
@@ -103,6 +105,7 @@ async def test_no_decision_is_made_under_a_version_that_is_no_longer_in_force(le
                 for place, record in enumerate(records)
             ]
             await ledger.decide_records(numbered, pipeline=workers[number])
+            batches.release()
             offset += 10
 
     await asyncio.gather(switch(), work(0), work(1))

@@ -44,15 +44,8 @@ async def _serve(*, create_topics: bool, as_json: bool) -> None:
 
 async def _serve_embedded(*, as_json: bool) -> None:
     async with embedded_servers() as variables:
-        # The embedded broker knows neither replicas nor idempotent producers.
-        settings = exportgate.read_settings(
-            database_url=variables["EXPORTGATE_DATABASE_URL"],
-            kafka_bootstrap=variables["EXPORTGATE_KAFKA_BOOTSTRAP"],
-            kafka_replication_factor=1,
-            kafka_idempotent_producer=False,
-            # It lets the first member wait for half of this.
-            kafka_session_timeout_ms=6_000,
-        )
+        url, bootstrap = variables["EXPORTGATE_DATABASE_URL"], variables["EXPORTGATE_KAFKA_BOOTSTRAP"]
+        settings = exportgate.embedded_settings(url, bootstrap)
         _tell_servers(variables, as_json=as_json)
         await exportgate.serve(settings, create_topics=True, on_ready=lambda one: _tell_ready(one, as_json=as_json))
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from service.app import ServiceFailed, kafka_connection, read_settings, run_service
+from service.app import ServiceFailed, embedded_settings, kafka_connection, run_service
 from service.cli.serve import embedded_servers
 from service.demo.stage import put_in_force
 from service.policies import LoadedPolicy
@@ -47,17 +47,12 @@ async def installed(policy: LoadedPolicy, *, reason: str) -> AsyncIterator[Insta
 
 def _settings(url: str, bootstrap: str) -> Settings:
     """Nothing of the shell that the demo is started from: it may be set up for another installation."""
-    return read_settings(
-        database_url=url,
-        kafka_bootstrap=bootstrap,
+    return embedded_settings(
+        url,
+        bootstrap,
         kafka_security_protocol="PLAINTEXT",
         kafka_sasl_mechanism=None,
         kafka_topic_prefix="",
-        # The embedded broker knows neither replicas nor idempotent producers.
-        kafka_replication_factor=1,
-        kafka_idempotent_producer=False,
-        # It lets the first member wait for half of this.
-        kafka_session_timeout_ms=6_000,
         environment=None,
         http_port=0,
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.ledger.engine import Tx
+from service.stream.outgoing import status_key
 
 Place = tuple[str, int, int]
 """Topic, partition and offset of a record."""
@@ -82,7 +83,7 @@ async def written(tx: Tx) -> Written:
     standing: dict[str, UUID | None] = {}
     for row in (await tx.execute(_PUBLISHED)).all():
         leaves[row.lane, row.seq] = row.leaf
-        key = f"{row.account_id}/{row.subject_kind}/{row.subject_id}"
+        key = status_key(row.account_id, row.subject_kind, row.subject_id)
         standing[key] = UUID(row.decision_id) if row.kind == "decision" else None
     return Written(leaves=leaves, standing=standing)
 

@@ -5,8 +5,12 @@ from typing import Any
 
 from asyncpg.exceptions import InterfaceError as DriverInterfaceError
 from asyncpg.exceptions import PostgresError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+DATABASE_ERRORS = (SQLAlchemyError, PostgresError, DriverInterfaceError, OSError, TimeoutError)
+"""What the database, its driver or the way there can raise."""
 
 Tx = AsyncConnection
 """An open transaction. Whoever opened it commits it, once."""
@@ -68,6 +72,8 @@ def is_temporary(error: Exception) -> bool:
 
     A value that the database or its driver refuses is not temporary: it would be refused for ever.
     """
+    if isinstance(error, PoolTimeoutError):
+        return True
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True

@@ -116,7 +116,16 @@ def _about_subject(body: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _status_key(body: Mapping[str, Any]) -> str:
-    return f"{body['account_id']}/{body['subject_kind']}/{body['subject_id']}"
+    return status_key(body["account_id"], body["subject_kind"], body["subject_id"])
+
+
+def status_key(account_id: str, kind: str, own_id: str) -> str:
+    """`account id/kind/id`, with `/` and `%` of the ids escaped (RFC 3986, 2.1): ids are opaque and may hold them."""
+    return f"{_escaped(account_id)}/{kind}/{_escaped(own_id)}"
+
+
+def _escaped(identifier: str) -> str:
+    return identifier.replace("%", "%25").replace("/", "%2F")
 
 
 def _message(topic: str, entry: JournalRow, key: str | None, value: bytes | None) -> Message:
