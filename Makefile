@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types imports schemas schemas-check alembic-check bench lock clean
+.PHONY: help setup demo test kafka test-kafka check format lint types imports schemas schemas-check alembic-check bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ demo: $(READY) ## run the main job end to end on embedded servers; ARGS="--json"
 
 test: $(READY) ## run the tests; ARGS="tests/test_x.py -k name" to choose
 	@$(BIN)/python -m pytest $(ARGS)
+
+kafka: $(READY) ## run Apache Kafka until Ctrl-C and print its address; needs Java 17 and Maven
+	@$(BIN)/python -m tests.kafka
+
+test-kafka: $(READY) ## run the tests of the stream on Apache Kafka; skipped, with the reason, without Java 17 or Maven
+	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py $(ARGS)
 
 check: lint types imports schemas-check alembic-check ## everything that must pass: format, lint, types, imports, schemas, migrations, tests
 	@$(BIN)/ruff format --quiet --check . || { echo "not formatted; run: make format" >&2; exit 1; }

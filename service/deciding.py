@@ -3,6 +3,7 @@
 One function an event; each returns the record's fate.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -52,7 +53,15 @@ def origin_of(record: Record) -> Origin:
 
 def cause_of(event: Event) -> Cause:
     """An event as the cause of a decision."""
-    return Cause("event", f"{event.source} {event.id}")
+    return Cause("event", f"{_SPACE_OR_PERCENT.sub(_escape, event.source)} {event.id}")
+
+
+_SPACE_OR_PERCENT = re.compile(r"[ %]")
+
+
+def _escape(found: re.Match[str]) -> str:
+    """Without it, source `a b` with id `c` would read like source `a` with id `b c`."""
+    return "%20" if found[0] == " " else "%25"
 
 
 def decide_event(docket: Docket, cluster: str, event: Event) -> Fate:
@@ -72,10 +81,7 @@ def decide_event(docket: Docket, cluster: str, event: Event) -> Fate:
             contract = docket.subject(data.account_id, f"contract:{data.contract_id}")
             return _carry_state(docket, cluster, told, contract, from_future=from_future)
         case AccountFlagged():
-            account = docket.subject(data.account_id, ACCOUNT)
-            docket.learn(account, flagged_facts(data, earlier=docket.own_facts(account)))
-            docket.decide_account(data.account_id, told.cause, told.origin, event.raw_sha256)
-            return Fate.DECISION
+            return _flag(docket, told, data)
         case AccountClosed() | UserLeft() | ContractTerminated():
             return _end(docket, cluster, told, data)
         case LicenseReviewed() | AccessEnforced():
@@ -87,7 +93,7 @@ def decide_event(docket: Docket, cluster: str, event: Event) -> Fate:
 def duplicate(docket: Docket, event: Event) -> Fate:
     """Note a second copy of an event; nothing is decided."""
     keep(docket, event)
-    docket.write(event.account_id, "duplicate", _mention(event))
+    docket.write(event.account_id, "duplicate", {**_mention(event), "of": "event"})
     return Fate.DUPLICATE
 
 
@@ -141,8 +147,7 @@ def put_aside(docket: Docket, cluster: str, unreadable: Unreadable) -> Fate:
         seq=place[1],
     )
     docket.quarantined.append(row)
-    if account_id is not None:
-        docket.unread[account_id] = docket.unread.get(account_id, 0) + 1
+    if account_id is not None and docket.open_another(account_id):
         decide_again(docket, account_id, Cause("quarantine", str(identity)))
     return Fate.QUARANTINE
 
@@ -216,7 +221,8 @@ def _out_of_order(docket: Docket, cluster: str, event: Event, subject: Subject, 
         )
         return Fate.STALE
     if event.content_sha256 == subject.content_sha256:
-        return duplicate(docket, event)
+        docket.write(event.account_id, "duplicate", {**_mention(event), "of": "version"})
+        return Fate.DUPLICATE
     detail = (
         f"version {data.version} of {subject.subject_id} was accepted with other content; send it as a newer version"
     )
@@ -238,6 +244,17 @@ def _end(docket: Docket, cluster: str, told: _Told, data: _End) -> Fate:
     dependents = docket.live_dependents(data.account_id) if subject_id == ACCOUNT else []
     for one in (subject, *dependents):
         docket.end(one, told.cause, told.origin, told.event.raw_sha256)
+    return Fate.DECISION
+
+
+def _flag(docket: Docket, told: _Told, data: AccountFlagged) -> Fate:
+    """Learn a report of the provider's monitoring. Of a closed account nothing stands; it counts once that is back."""
+    account = docket.subject(data.account_id, ACCOUNT)
+    docket.learn(account, flagged_facts(data, earlier=docket.own_facts(account)))
+    if account.ended:
+        docket.write(data.account_id, "flagged", _mention(told.event))
+        return Fate.RECORDED
+    docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
     return Fate.DECISION
 
 

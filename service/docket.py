@@ -13,13 +13,13 @@ from service.audit.canonical import digest, identity, instant
 from service.audit.facts import decode_own, encode_facts, encode_own
 from service.audit.journal import Scribe
 from service.decide.evaluate import evaluate
-from service.decide.facts import Facts, Value
+from service.decide.facts import Facts
 from service.decide.policy import Policy
 from service.ledger.history import DecisionRow
 from service.ledger.lanes import Installation, lane_of
 from service.ledger.quarantine import QuarantineRow
 from service.ledger.subjects import ACCOUNT, Subject, SubjectKey
-from service.normalise import NOTHING, OwnFacts, with_account
+from service.normalise import NOTHING, OwnFacts, standing_facts
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +92,16 @@ class Docket:
         self.subjects[subject.key] = subject
         if subject.subject_id != ACCOUNT:
             self._dependents[subject.account_id].add(subject.key)
+
+    def open_another(self, account_id: str) -> bool:
+        """Count one more open record of an account; whether it is the first, so that the account is now held."""
+        self.unread[account_id] = self.unread.get(account_id, 0) + 1
+        return self.unread[account_id] == 1
+
+    def close_one(self, account_id: str) -> bool:
+        """Count one open record less; whether it was the last, so that the account is no longer held for any."""
+        self.unread[account_id] -= 1
+        return self.unread[account_id] == 0
 
     def write(self, account_id: str | None, kind: str, content: Body) -> tuple[int, int]:
         """Add an entry that is no decision to the history of an account, or of none."""
@@ -169,21 +179,13 @@ class Docket:
 
     def _facts(self, subject: Subject) -> Facts:
         account = self.subject(subject.account_id, ACCOUNT)
-        own = self.own_facts(account)
-        if subject is not account:
-            own = with_account(own, self.own_facts(subject))
-        values: dict[str, Value] = {
-            "account.flags": (),
-            "account.from_future": False,
-            "customer.name_given": False,
-            "customer.unreadable_places": (),
-            **own.values,
-            "account.id": subject.account_id,
-            "account.known": account.version > 0 and not account.ended,
-            "account.unread_events": self.unread.get(subject.account_id, 0),
-            "subject.kind": subject.subject_id.partition(":")[0],
-        }
-        return Facts(values=values, items=own.items, assurance=own.assurance, authorizations=())
+        return standing_facts(
+            subject.key,
+            account=self.own_facts(account),
+            own=None if subject is account else self.own_facts(subject),
+            known=account.is_known,
+            held=self.unread.get(subject.account_id, 0) > 0,
+        )
 
 
 def quarantine_id(origin: Origin, cluster: str, raw_sha256: bytes) -> UUID:

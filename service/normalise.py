@@ -11,7 +11,7 @@ from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, Owne
 from schemas.contracts import ContractData
 from schemas.parties import Item as WireItem
 from schemas.parties import Party, Residence
-from service.decide.facts import Assurance, Element, Item, Value
+from service.decide.facts import Assurance, Element, Facts, Item, Value
 from service.decide.ownership import Edge, examine
 from service.places import read_place
 
@@ -25,6 +25,8 @@ _ACCOUNT_PLACES = (
     "payment_in",
     "declared_in",
 )
+_WHOLE = Decimal(100)
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -48,10 +50,14 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
     """The facts of an account; monitoring flags of `earlier` stay, since the account's own events do not carry them."""
     places, unreadable = _read_places({name: getattr(data, name) for name in _ACCOUNT_PLACES})
     evidence = None if data.location_evidence is None else [_evidence(one) for one in data.location_evidence]
+    unreadable += _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
     stated: dict[str, Value | None] = {
         **{f"customer.{name}": place for name, place in places.items()},
         "account.flags": earlier.values.get("account.flags", ()),
-        "account.red_flags": None if data.red_flags is None else tuple(_red_flag(flag) for flag in data.red_flags),
+        # Silence does not resolve a red flag: where none are stated, those that were known stay.
+        "account.red_flags": earlier.values.get("account.red_flags")
+        if data.red_flags is None
+        else tuple(_red_flag(flag) for flag in data.red_flags),
         "account.from_future": from_future,
         "account.channel": data.channel,
         "account.payment_terms_days": data.payment_terms_days,
@@ -64,7 +70,9 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         "customer.owners_disclosed": data.owners_disclosed,
         "location.evidence": None if evidence is None else tuple(evidence),
         "parties": _parties(data.parties),
-        "customer.wholly_owned_by_parent": _wholly_owned(data),
+        # Who else owns the whole cannot be tied to the parent by names, and a guess would soften a rule.
+        "customer.wholly_owned_by_parent": True if data.relation_to_parent == "branch" else None,
+        "customer.branch_of_in": places.get("ultimate_parent_in") if data.relation_to_parent == "branch" else None,
         **_ownership(data.ownership, data.parties),
     }
     return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
@@ -72,10 +80,11 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
 
 def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts) -> OwnFacts:
     """The facts of an account after a report of the provider's monitoring, or the withdrawal of one."""
-    replaced = {data.flag_id, data.withdraws}
-    flags = [flag for flag in _flags(earlier) if flag.get("flag.id") not in replaced]
-    if data.withdraws is None:
-        flags.append({"flag.id": data.flag_id, "flag.category": data.category, "flag.severity": data.severity})
+    flags = [flag for flag in _flags(earlier) if flag.get("flag.id") != data.withdraws]
+    raised: Element = {"flag.id": data.flag_id, "flag.category": data.category, "flag.severity": data.severity}
+    # A second report under the same id does not replace the first: only a withdrawal takes one back.
+    if data.withdraws is None and raised not in flags:
+        flags.append(raised)
     values = {**earlier.values, "account.flags": tuple(flags)}
     return OwnFacts(values=values, items=earlier.items, assurance=earlier.assurance)
 
@@ -91,7 +100,10 @@ def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
         "person.citizenships": _places(residence.country for residence in data.citizenships)
         if data.citizenships is not None
         else None,
-        "person.deemed_export_country": _most_recent(ties),
+        # Which is the most recent cannot be told while only one of the two was stated.
+        "person.deemed_export_country": None
+        if data.citizenships is None or data.permanent_residencies is None
+        else _most_recent(ties),
         "person.located_in": places.get("located_in"),
         "person.employer_relation": data.employer_relation,
         "customer.unreadable_places": unreadable or None,
@@ -102,15 +114,16 @@ def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
 
 def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
     """The facts of a contract, its end users and intermediaries included (15 CFR 748.5)."""
-    deliver_to = data.deliver_to or []
-    unreadable = tuple("deliver_to" for place in deliver_to if read_place(place) is None)
     statement = data.end_use_statement
-    end_uses = data.end_uses if data.end_uses is not None else statement.end_uses if statement is not None else None
+    stated_in = (statement.countries or []) if statement is not None else []
+    deliver_to = [*(data.deliver_to or []), *stated_in]
     parties = [*(data.end_users or ()), *(data.intermediaries or ())]
+    unreadable = tuple("deliver_to" for place in deliver_to if read_place(place) is None) + _unreadable_parties(parties)
+    end_uses = [*(data.end_uses or ()), *((statement.end_uses or ()) if statement is not None else ())]
     stated: dict[str, Value | None] = {
-        "contract.deliver_to": _places(deliver_to) if data.deliver_to is not None else None,
+        "contract.deliver_to": _places(deliver_to) if data.deliver_to is not None or stated_in else None,
         "contract.value_usd": data.value if data.currency == "USD" else None,
-        "contract.end_uses": _words(end_uses),
+        "contract.end_uses": _words(end_uses or None),
         "parties": _parties(parties) if data.end_users is not None or data.intermediaries is not None else None,
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
@@ -135,6 +148,30 @@ def with_account(account: OwnFacts, own: OwnFacts) -> OwnFacts:
     )
 
 
+def standing_facts(
+    subject: tuple[str, str], *, account: OwnFacts, own: OwnFacts | None, known: bool, held: bool
+) -> Facts:
+    """All facts of a subject, (account id, subject id), as it stands.
+
+    `own` is None for the account itself. `known`: the account signed up and is open. `held`: a record of it that could
+    not be read is open; how many there are says no more, and would have everything decided again for each.
+    """
+    account_id, subject_id = subject
+    merged = account if own is None else with_account(account, own)
+    values: dict[str, Value] = {
+        "account.flags": (),
+        "account.from_future": False,
+        "customer.name_given": False,
+        "customer.unreadable_places": (),
+        **merged.values,
+        "account.id": account_id,
+        "account.known": known,
+        "account.unread_events": int(held),
+        "subject.kind": subject_id.partition(":")[0],
+    }
+    return Facts(values=values, items=merged.items, assurance=merged.assurance, authorizations=())
+
+
 def _list(value: Value | None) -> tuple[object, ...]:
     return value if isinstance(value, tuple) else ()
 
@@ -156,7 +193,23 @@ def _places(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if words is None else tuple(sorted(set(words)))
+    """Words of one spelling: `Nuclear weapons` and `nuclear_weapons` are the same end use."""
+    return (
+        None if words is None else tuple(sorted({_BETWEEN_WORDS.sub("_", word.strip().casefold()) for word in words}))
+    )
+
+
+def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...]:
+    """Named once, when an observation has no ISO code for its place or a share that is no share."""
+    odd = any(
+        read_place(one.place) is None or (one.share is not None and not 0 <= one.share <= _WHOLE) for one in evidence
+    )
+    return ("location_evidence",) if odd else ()
+
+
+def _unreadable_parties(parties: Sequence[Party]) -> tuple[str, ...]:
+    odd = any(read_place(country) is None for party in parties for country in party.countries or ())
+    return ("parties",) if odd else ()
 
 
 def _evidence(seen: LocationEvidence) -> Element:
@@ -208,21 +261,6 @@ def _ownership(edges: Sequence[Ownership] | None, parties: Sequence[Party] | Non
         "ownership.layers": found.layers,
         "ownership.ends_known": found.ends <= ends,
     }
-
-
-def _wholly_owned(data: AccountData) -> bool | None:
-    """A branch is its parent; otherwise the equity edges tell, and None where they do not add up to the whole."""
-    if data.relation_to_parent == "branch":
-        return True
-    handles = {data.account_id, data.legal_name}
-    shares = [edge.percent for edge in data.ownership or () if edge.owned in handles and edge.kind == "equity"]
-    if not shares or any(share is None for share in shares):
-        return None
-    known = [share for share in shares if share is not None]
-    return max(known) == _WHOLE if sum(known) == _WHOLE else None
-
-
-_WHOLE = Decimal(100)
 
 
 def _items(items: Sequence[WireItem] | None) -> tuple[Item, ...]:

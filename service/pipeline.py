@@ -29,7 +29,7 @@ from service.ledger.inbox import accept, accepted_hashes
 from service.ledger.lanes import Installation, lane_of, read_installation
 from service.ledger.policies import read_pin
 from service.ledger.positions import Position, TopicPartition, advance, claim, halt, list_positions
-from service.ledger.quarantine import open_bugs
+from service.ledger.quarantine import open_bugs, quarantined_hashes
 from service.ledger.subjects import load_subjects
 from service.reading import Event, Record, Unreadable, read
 from service.transaction import MustStop, NoPolicyInForce, PolicyLoader, open_docket, write
@@ -207,6 +207,7 @@ class Pipeline:
         known = await known_records(tx, [one.raw_sha256 for one in old])
         erased = [one for one in old if isinstance(one, Event) and one.raw_sha256 not in known]
         known.update((await accepted_hashes(tx, [(one.source, one.id) for one in erased])).values())
+        known.update(await quarantined_hashes(tx, [one.raw_sha256 for one in old if one.raw_sha256 not in known]))
         for one in old:
             partition = partition_of(one.record)
             if one.raw_sha256 not in known and partition not in halted:

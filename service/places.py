@@ -14,6 +14,8 @@ _COUNTRIES = frozenset(
     UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
     """.split()
 )
+_UKRAINE = frozenset("05 07 09 12 14 18 21 23 26 30 32 35 40 43 46 48 51 53 56 59 61 63 65 68 71 74 77".split())
+"""ISO 3166-2:UA. The law tells its regions apart (15 CFR 746.6): an invented one must not pass for a harmless one."""
 _REGION = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 _PART_OF_CHINA = {"HK": "CN-HK"}
 """Hong Kong is treated as China (85 FR 83765); Macau is named beside Country Group D:5 and stays apart."""
@@ -27,6 +29,6 @@ def read_place(code: str) -> str | None:
     """
     if code in _COUNTRIES:
         return _PART_OF_CHINA.get(code, code)
-    if _REGION.fullmatch(code) and code[:2] in _COUNTRIES:
-        return code
-    return None
+    if not _REGION.fullmatch(code) or code[:2] not in _COUNTRIES:
+        return None
+    return code if code[:2] != "UA" or code[3:] in _UKRAINE else None

@@ -36,7 +36,7 @@ class Record:
 class Event:
     """A record that could be read. `raw_sha256` is the digest of its value, byte for byte.
 
-    `content_sha256` is that of its data alone, whatever the order of names and white space in it.
+    `content_sha256` is that of its data and their kind, whatever the order of names and white space in them.
     """
 
     source: str
@@ -97,7 +97,7 @@ def read(record: Record, *, environment: str | None) -> Event | Unreadable:
     document = _refuse_size(record.value) or _parse(raw)
     if isinstance(document, _Fault):
         return _unreadable(record, digest, document, {})
-    fault = _refuse(record, document, environment)
+    fault = _refuse_shape(raw, document) or _refuse(record, document, environment)
     if fault is not None:
         return _unreadable(record, digest, fault, document)
     try:
@@ -115,9 +115,14 @@ def read(record: Record, *, environment: str | None) -> Event | Unreadable:
         account_id=data.account_id,
         data=data,
         raw_sha256=digest,
-        content_sha256=sha256(orjson.dumps(document["data"], option=orjson.OPT_SORT_KEYS)).digest(),
+        content_sha256=_content_sha256(data, document["data"]),
         record=record,
     )
+
+
+def _content_sha256(data: EventData, raw: object) -> bytes:
+    """Of the data and of what kind it is: a termination may say the same as the contract that it ends."""
+    return sha256(type(data).__name__.encode() + orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _refuse_size(raw: bytes | None) -> _Fault | None:
@@ -138,7 +143,7 @@ def _parse(raw: bytes) -> dict[str, object] | _Fault:
         return _not_json(raw, error.pos)
     if not isinstance(document, dict):
         return _Fault("NOT_CLOUDEVENT", "expected a JSON object, found another kind of value")
-    return _refuse_shape(raw, document) or document
+    return document
 
 
 def _refuse_shape(raw: bytes, document: dict[str, object]) -> _Fault | None:

@@ -35,8 +35,8 @@ async def dismiss(tx: Tx, quarantine_id: UUID, person: Person, load_policy: Poli
     """Close a record without deciding it. The account is decided again, since one doubt less stands against it."""
     row = await _open_row(tx, quarantine_id)
     docket = await _docket(tx, row, row.account_id, load_policy)
-    await _resolve(tx, docket, row, "dismissed", person)
-    if row.account_id is not None:
+    last = await _resolve(tx, docket, row, "dismissed", person)
+    if row.account_id is not None and last:
         decide_again(docket, row.account_id, Cause("quarantine", f"{quarantine_id} dismissed"))
     await write(tx, docket)
 
@@ -73,11 +73,11 @@ async def redrive(
     docket = await _docket(tx, row, event.account_id, load_policy)
     if not accepted and (known[event.source, event.id] != event.raw_sha256 or row.reason.startswith("CONFLICTING")):
         raise CannotResolve(_FIRST_STANDS)
-    await _resolve(tx, docket, row, "redriven", person)
+    last = await _resolve(tx, docket, row, "redriven", person)
     fate = decide_event(docket, cluster, event) if accepted else duplicate(docket, event)
     if fate is Fate.CONFLICT:
         raise CannotResolve(_FIRST_STANDS)
-    if fate is not Fate.DECISION or not event.type.startswith("account."):
+    if last and (fate is not Fate.DECISION or not event.type.startswith("account.")):
         decide_again(docket, event.account_id, Cause("quarantine", f"{quarantine_id} redriven"))
     await write(tx, docket)
     return fate
@@ -116,7 +116,8 @@ async def _docket(tx: Tx, row: QuarantineRow, account_id: str | None, load_polic
     return docket
 
 
-async def _resolve(tx: Tx, docket: Docket, row: QuarantineRow, resolution: str, person: Person) -> None:
+async def _resolve(tx: Tx, docket: Docket, row: QuarantineRow, resolution: str, person: Person) -> bool:
+    """Note the resolution; whether the account it held, if any, is held by no record any more."""
     lane, seq = docket.write(
         row.account_id,
         "quarantine_resolved",
@@ -139,5 +140,4 @@ async def _resolve(tx: Tx, docket: Docket, row: QuarantineRow, resolution: str, 
             seq=seq,
         ),
     )
-    if row.account_id is not None:
-        docket.unread[row.account_id] = docket.unread.get(row.account_id, 1) - 1
+    return row.account_id is not None and docket.close_one(row.account_id)

@@ -82,8 +82,11 @@ class Metrics:
         self.backlog = self._gauge("relay_backlog_entries", "Journal entries that wait to be published, of all lanes.")
         self.relay_published = self._counter("relay_published", "Records acknowledged by the brokers.", "topic")
         self.relay_failures = self._counter("relay_failures", "Rounds of the relay that failed and were tried again.")
-        self.relay_stopped = self._gauge(
-            "relay_stopped_entry", "Sequence number of the entry, too large to publish, that stops a lane.", "lane"
+        self.relay_refused = self._gauge(
+            "relay_refused_entries", "Entries that no broker takes, put aside; see `exportgate relay list`."
+        )
+        self.relay_repaired = self._counter(
+            "relay_repaired", "Statuses published again because a round of the relay ended in doubt."
         )
         self.policy_in_force = self._gauge(
             "policy_in_force", "1 for the policy version that decides now.", "name", "version", "sha256"

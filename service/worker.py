@@ -14,7 +14,7 @@ from service.health import Health, Server
 from service.ledger.engine import DATABASE_ERRORS
 from service.ledger.policies import list_policies
 from service.ledger.quarantine import open_bugs
-from service.ledger.relay import unpublished
+from service.ledger.relay import list_refused, unpublished
 from service.stream.connection import StreamError
 from service.stream.consume import Consumer
 from service.stream.patience import until
@@ -149,6 +149,7 @@ class Worker:
             with suppress(*DATABASE_ERRORS):
                 async with self.engine.connect() as tx:
                     self.metrics.backlog.set(await unpublished(tx))
+                    self.metrics.relay_refused.set(len(await list_refused(tx)))
                     self.metrics.open_bugs.set(await open_bugs(tx))
                     for one in await list_policies(tx):
                         if one.in_force:

@@ -7,16 +7,34 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.embedded.broker import Broker, running_broker
 from service.embedded.postgres import Server, running_postgres
 from service.ledger import schema
 from service.ledger.engine import open_engine
-from service.stream.connection import Connection
-from service.stream.topics import verify_topics
+from tests.brokers import Broker, running
+from tests.kafka import KafkaMissing
 from tests.ledger import Ledger
-from tests.stream import Stream
+from tests.stream import Stream, fresh_stream
 
 _NUMBERS = count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `--broker=kafka` run the tests of the stream on Apache Kafka."""
+    parser.addoption("--broker", choices=("embedded", "kafka"), default="embedded", help="the broker of the session")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of tests that one of the brokers cannot carry."""
+    config.addinivalue_line("markers", "only_on(broker, reason): runs on this broker; on the other one it is skipped")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason given, what the chosen broker cannot carry."""
+    chosen = config.getoption("--broker")
+    for item in items:
+        mark = item.get_closest_marker("only_on")
+        if mark is not None and mark.args[0] != chosen:
+            item.add_marker(pytest.mark.skip(reason=f"only on {mark.args[0]}: {mark.kwargs['reason']}"))
 
 
 @pytest.fixture(scope="session")
@@ -61,17 +79,16 @@ async def ledger(empty_ledger: Ledger) -> Ledger:
 
 
 @pytest.fixture(scope="session")
-async def broker() -> AsyncIterator[Broker]:
-    """A broker of this session, without topics. It keeps them, so tests need a prefix of their own."""
-    async with running_broker() as running:
-        yield running
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    """The broker of this session, without topics. It keeps them, so tests need a prefix of their own."""
+    try:
+        async with running(request.config.getoption("--broker")) as one:
+            yield one
+    except KafkaMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
 async def stream(broker: Broker) -> Stream:
     """Topics of this test alone."""
-    connection = Connection(
-        bootstrap=broker.bootstrap, client_id="test", topic_prefix=f"t{next(_NUMBERS)}-{uuid4().hex[:6]}-"
-    )
-    cluster = await verify_topics(connection, create=True, replication_factor=1)
-    return Stream(connection=connection, cluster_id=cluster.id)
+    return await fresh_stream(broker, f"t{next(_NUMBERS)}-{uuid4().hex[:6]}-")

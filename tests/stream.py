@@ -19,6 +19,8 @@ from service.reading import Record
 from service.settings import Settings, read_settings
 from service.stream.connection import Connection
 from service.stream.read_topic import read_topic
+from service.stream.topics import verify_topics
+from tests.brokers import Broker
 from tests.events import record
 from tests.ledger import Ledger
 
@@ -34,6 +36,7 @@ asyncio.run(serve(read_settings(), create_topics=False, on_ready=lambda running:
 class Stream:
     """Topics of one test on the session's broker."""
 
+    broker: Broker
     connection: Connection
     cluster_id: str
 
@@ -48,10 +51,9 @@ class Stream:
             "database_url": ledger.superuser_url,
             "kafka_bootstrap": self.connection.bootstrap,
             "kafka_topic_prefix": self.connection.topic_prefix,
-            "kafka_idempotent_producer": False,
+            "kafka_idempotent_producer": self.broker.idempotent,
             "fetch_max_wait_ms": 20,
-            # The embedded broker makes who joins wait for half of it, and who comes back for twice as much.
-            "kafka_session_timeout_ms": 2_000,
+            "kafka_session_timeout_ms": self.broker.session_timeout_ms,
             "http_port": 0,
             "environment": "production",
         }
@@ -60,7 +62,9 @@ class Stream:
     async def send(self, *events: dict[str, Any] | Record) -> list[tuple[str, int, int]]:
         """Send events to the topics of their types; where each lies: (topic of the contract, partition, offset)."""
         records = [one if isinstance(one, Record) else record(one) for one in events]
-        async with AIOKafkaProducer(bootstrap_servers=self.connection.bootstrap, acks="all") as producer:
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.connection.bootstrap, acks="all", enable_idempotence=self.broker.idempotent
+        ) as producer:
             futures = [
                 await producer.send(self.connection.topic(one.topic), value=one.value, key=one.key) for one in records
             ]
@@ -95,6 +99,13 @@ class Stream:
                 if one.cluster == self.cluster
             }
         return all(positions.get((topic, partition), 0) > offset for topic, partition, offset in sent)
+
+
+async def fresh_stream(broker: Broker, prefix: str) -> Stream:
+    """Topics of this prefix, made as the contract has them."""
+    connection = Connection(bootstrap=broker.bootstrap, client_id="test", topic_prefix=prefix)
+    cluster = await verify_topics(connection, create=True, replication_factor=1)
+    return Stream(broker=broker, connection=connection, cluster_id=cluster.id)
 
 
 @asynccontextmanager

@@ -22,9 +22,10 @@ from service.policies.load import LoadedPolicy, load_document
 from service.stream.connection import Connection
 from service.stream.read_topic import read_topic
 from service.stream.topics import verify_topics
-from tests.events import account, contract, event, signed_up, to_bytes, user
+from tests.events import account, contract, event, signed_up, terminated, to_bytes, user
 from tests.ledger import Ledger
 from tests.policies import SMALL
+from tests.stream import Stream
 
 pytestmark = pytest.mark.embedded
 
@@ -488,6 +489,86 @@ async def test_positions_are_listed(cli: Cli, ledger: Ledger) -> None:
     assert "accounts.v1" in (await cli("positions", "list")).out
 
 
+@pytest.mark.parametrize(
+    "reason, to, goes_on",
+    [("TOPIC_CHANGED: a test", [], 0), ("RECORDS_LOST: the log begins at 7, and 1 was next", ["--to", "7"], 7)],
+)
+async def test_a_halt_is_lifted_by_name_and_reason(
+    cli: Cli, ledger: Ledger, reason: str, to: list[str], goes_on: int
+) -> None:
+    await ledger.decide(signed_up())
+    lift = ("positions", "accept-gap", "accounts.v1", "0", "--by", "eve", "--reason", "seen to")
+    _refused(await cli(*lift), 1, "partition 0 of accounts.v1 is not halted", "positions list")
+    await ledger.pipeline().halt(("accounts.v1", 0), reason)
+    assert reason in " ".join((await cli("positions", "list")).out.split())
+    if to:
+        _refused(await cli(*lift), 1, "expected --to OFFSET", "the log begins at 7")
+    lifted = await cli(*lift, *to)
+    assert f"goes on at offset {goes_on}; before, 1 would have been next" in " ".join(lifted.out.split())
+    (row,) = (await cli("positions", "list", "--json")).json
+    assert (row["next_offset"], row["halted_at"]) == (goes_on, None)
+    (entry,) = await ledger.journal("halt_lifted")
+    assert (entry["by"], entry["reason"], entry["halt_reason"]) == ("eve", "seen to", reason)
+
+
+async def test_a_partition_that_is_halted_on_two_clusters_needs_the_cluster(cli: Cli, ledger: Ledger) -> None:
+    for cluster in ("one", "two"):
+        ledger.offsets.clear()
+        await ledger.decide(signed_up(), pipeline=ledger.pipeline(cluster))
+        await ledger.pipeline(cluster).halt(("accounts.v1", 0), "TOPIC_CHANGED: a test")
+    lift = ("positions", "accept-gap", "accounts.v1", "0", "--by", "eve", "--reason", "seen to")
+    _refused(await cli(*lift), 2, "one, two", "--cluster")
+    assert (await cli(*lift, "--cluster", "two", "--json")).json[0]["cluster"] == "two"
+    assert [(row["cluster"], row["halted_at"] is None) for row in (await cli("positions", "list", "--json")).json] == [
+        ("one", False),
+        ("two", True),
+    ]
+
+
+@pytest.fixture
+def on_stream(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> Stream:
+    """The topics of the test, as the ones that commands use."""
+    monkeypatch.setenv("EXPORTGATE_KAFKA_BOOTSTRAP", stream.connection.bootstrap)
+    monkeypatch.setenv("EXPORTGATE_KAFKA_TOPIC_PREFIX", stream.connection.topic_prefix)
+    monkeypatch.setenv("EXPORTGATE_KAFKA_IDEMPOTENT_PRODUCER", "false")
+    return stream
+
+
+async def test_a_refused_entry_is_listed_and_sent_again(cli: Cli, ledger: Ledger, on_stream: Stream) -> None:
+    await ledger.decide(signed_up())
+    (listed,) = (await cli("relay", "list", "--json")).json
+    assert sum(one["backlog"] for one in listed["lanes"]) == len(await ledger.rows("SELECT 1 FROM ledger.journal"))
+    assert listed["refused"] == []
+    assert "No entry was refused." in (await cli("relay", "list")).out
+    (place,) = await ledger.rows("SELECT lane, seq FROM ledger.decision")
+    where = (str(place.lane), str(place.seq))
+    _refused(await cli("relay", "retry", *where), 2, f"of lane {place.lane} is not refused", "relay list")
+    await ledger.tamper(f"INSERT INTO ledger.relay_refused VALUES ({place.lane}, {place.seq}, 'license-decisions.v1')")
+    assert "license-decisions.v1" in (await cli("relay", "list")).out
+    assert (await cli("relay", "retry", *where, "--json")).json == [
+        {"lane": place.lane, "seq": place.seq, "published": True}
+    ]
+    assert (await cli("relay", "list", "--json")).json[0]["refused"] == []
+    assert len(await on_stream.events("license-decisions.v1")) == 1
+
+
+async def test_the_status_topic_is_rebuilt(cli: Cli, ledger: Ledger, on_stream: Stream) -> None:
+    await ledger.decide(signed_up(), event("contract.signed.v1", contract()))
+    await ledger.decide(event("contract.terminated.v1", terminated(version=2), id="over"))
+    assert (await cli("status", "rebuild", "--json")).json == [{"subjects": 2, "ended": 1, "withdrawn": 0}]
+    records = {one.key: one.value is None for one in await on_stream.read("license-status.v1")}
+    assert records == {b"acct-1/account/acct-1": False, b"acct-1/contract/contract-1": True}
+    assert "where 1 subject stands, and that 1 subject ended" in (await cli("status", "rebuild")).out
+
+
+async def test_without_a_broker_a_rebuild_says_one_line(
+    cli: Cli, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.decide(signed_up())
+    monkeypatch.setenv("EXPORTGATE_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    _refused(await cli("status", "rebuild"), 1, "127.0.0.1:1", "EXPORTGATE_KAFKA_BOOTSTRAP")
+
+
 async def test_replay_counts_what_it_checked_and_exits_1_on_a_difference(cli: Cli, under_the_letter: Ledger) -> None:
     good = await cli("replay")
     assert good.code == 0
@@ -562,7 +643,8 @@ async def test_events_go_to_the_topic_of_their_type_keyed_by_their_account(
 
 
 async def test_every_command_has_a_promise_and_an_example(cli: Cli) -> None:
-    groups = {"db": 3, "policy": 6, "events": 1, "decisions": 3, "quarantine": 4, "positions": 1}
+    groups = {"db": 3, "policy": 6, "events": 1, "decisions": 3, "quarantine": 4, "positions": 2}
+    groups |= {"relay": 2, "status": 1}
     commands = [[name] for name in ("demo", "serve", "replay")]
     for group, count in groups.items():
         listed = (await cli(group, "--help")).out.partition("Commands:")[2].split("\n")

@@ -92,7 +92,7 @@ def _policy(*rules: Rule, **groups: Group) -> Policy:
         title="small",
         rules=rules,
         groups=groups,
-        catalogue={},
+        catalogue={"model-1": {}},
         valid_for=None,
         required_lists=(),
     )

@@ -162,3 +162,50 @@ def test_the_walk_always_terminates_and_the_order_of_edges_means_nothing(pairs: 
 
 def test_a_birthday_is_no_fact() -> None:
     assert not any(isinstance(value, date) for value in person().values())
+
+
+@pytest.mark.parametrize("code", ["UA-9", "UA-ZZ", "UA-043", "UA-4"])
+def test_a_region_of_ukraine_that_does_not_exist_is_no_place(code: str) -> None:
+    assert read_place(code) is None
+
+
+def test_an_observation_without_a_place_is_named() -> None:
+    evidence = {"source": "gateway", "kind": "residential", "days_seen": 30}
+    for odd in ({"place": "ir"}, {"place": "Iran"}, {"place": "IR", "share": "-5"}, {"place": "IR", "share": "400"}):
+        assert facts(location_evidence=[evidence | odd])["customer.unreadable_places"] == ("location_evidence",)
+
+
+def test_a_party_without_a_country_code_is_named() -> None:
+    assert facts(parties=[{"role": "owner", "name": "X", "countries": ["Iran"]}])["customer.unreadable_places"] == (
+        "parties",
+    )
+
+
+def test_both_the_contract_and_its_statement_say_what_it_is_for_and_where() -> None:
+    statement = {"kind": "bis_711", "end_uses": ["Nuclear weapons"], "countries": ["IR"]}
+    data = contract(end_uses=["customer_service"], end_use_statement=statement)
+    found = contract_facts(ContractData.model_validate_json(to_bytes(data)), from_future=False).values
+    assert found["contract.end_uses"] == ("customer_service", "nuclear_weapons")
+    assert found["contract.deliver_to"] == ("GB", "IR")
+
+
+def test_silence_does_not_resolve_a_red_flag() -> None:
+    flagged = {"edition": "2025-11", "number": 1, "raised_by": "a", "raised_at": "2026-01-01T00:00:00Z"}
+    first = account_facts(
+        AccountData.model_validate_json(to_bytes(account(red_flags=[flagged]))), earlier=NOTHING, from_future=False
+    )
+    later = account_facts(AccountData.model_validate_json(to_bytes(account())), earlier=first, from_future=False)
+    assert later.values["account.red_flags"] == first.values["account.red_flags"]
+
+
+def test_the_deemed_export_country_needs_both_lists() -> None:
+    assert "person.deemed_export_country" not in person(permanent_residencies=None)
+
+
+def test_a_branch_is_its_parent() -> None:
+    assert facts(relation_to_parent="branch", ultimate_parent_in="IR")["customer.branch_of_in"] == "IR"
+
+
+def test_one_edge_from_two_sources_is_counted_once() -> None:
+    assert examine([edge("a", "b", "60"), edge("a", "b", "60")]).state == "consistent"
+    assert examine([edge("a", "b", "60"), edge("a", "b", "61")]).state == "inconsistent"

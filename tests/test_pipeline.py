@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from service.arrivals import Gap
 from service.audit.bodies import Cause
@@ -13,7 +14,7 @@ from service.ledger.subjects import Subject
 from service.reading import Record
 from service.transaction import MustStop, NoPolicyInForce
 from tests.bad_records import QUARANTINED
-from tests.events import account, closed, contract, event, flag, left, signed_up, terminated, user
+from tests.events import account, closed, contract, event, flag, left, signed_up, terminated, to_bytes, user
 from tests.ledger import Ledger
 from tests.policies import small_policy
 
@@ -265,3 +266,62 @@ async def test_a_conflict_within_a_batch_holds_the_contracts_too(ledger: Ledger)
     )
     last = {subject: outcome for subject, _, outcome, _ in await ledger.decisions()}
     assert last == {"account": "hold", "contract:contract-1": "hold", "user:user-1": "hold"}
+
+
+@pytest.mark.parametrize("ending", ["contract.terminated.v1", "user.left.v1", "account.closed.v1"])
+async def test_an_end_with_the_version_of_what_it_ends_is_no_duplicate(ledger: Ledger, ending: str) -> None:
+    """The two say the same words, an id and a version; taken for a copy, the approval would stand for ever."""
+    begin = {"contract": "contract.signed.v1", "user": "user.joined.v1", "account": "account.signed_up.v1"}
+    kind = ending.partition(".")[0]
+    names = {"contract": ("contract_id", "c-9"), "user": ("user_id", "u-9"), "account": ("account_id", "acct-1")}[kind]
+    data = {"account_id": "acct-1", names[0]: names[1], "version": 1}
+    await ledger.decide(event(begin[kind], data, id="begin"))
+    report = await ledger.decide(event(ending, data, id="end"))
+    assert report.fates == {"conflict": 1}
+    assert (await ledger.decisions())[-1][2] == "hold"
+
+
+async def test_a_second_unreadable_record_decides_nothing_again(ledger: Ledger) -> None:
+    await ledger.decide(signed_up(), *(event("user.joined.v1", user(user_id=f"u{n}"), id=f"u{n}") for n in range(5)))
+    await ledger.decide(*(ledger.next_record(b"{", key=b"acct-1") for _ in range(20)))
+    assert len(await ledger.decisions()) == 12
+    assert {row[2] for row in (await ledger.decisions())[6:]} == {"hold"}
+    assert await ledger.replay() == []
+
+
+async def test_a_flag_on_a_closed_account_counts_when_it_comes_back(ledger: Ledger) -> None:
+    await ledger.decide(signed_up(), event("account.closed.v1", closed(version=2)))
+    report = await ledger.decide(event("account.flagged.v1", flag()))
+    assert report.fates == {"recorded": 1}
+    assert len(await ledger.decisions()) == 1
+    await ledger.decide(event("account.updated.v1", account(version=3), id="back"))
+    assert (await ledger.decisions())[-1][2:] == ("hold", ("flagged_military",))
+    assert await ledger.replay() == []
+
+
+async def test_a_second_report_under_one_flag_id_does_not_soften_the_first(ledger: Ledger) -> None:
+    await ledger.decide(signed_up(), event("account.flagged.v1", flag(), id="f1"))
+    await ledger.decide(event("account.flagged.v1", flag(category="other", severity="low"), id="f2"))
+    assert (await ledger.decisions())[-1][2] == "hold"
+
+
+async def test_source_and_id_cannot_be_mixed_up(ledger: Ledger) -> None:
+    await ledger.decide(signed_up() | {"source": "a b", "id": "c"})
+    report = await ledger.decide(event("account.updated.v1", account(version=2), id="b c", source="a"))
+    assert report.fates == {"decision": 1}
+    assert await ledger.replay() == []
+
+
+async def test_a_name_twice_holds_the_account_it_names_even_without_a_key(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    doubled = to_bytes(signed_up()).replace(b'"version":1', b'"version":1,"version":2')
+    await ledger.decide(replace(ledger.next_record(doubled), key=None))
+    assert (await ledger.decisions())[-1][2] == "hold"
+
+
+async def test_an_erased_record_that_is_delivered_again_halts_nothing(ledger: Ledger) -> None:
+    records = [ledger.next_record(signed_up()), ledger.next_record(b"{")]
+    await ledger.decide_records(records)
+    async with ledger.engine("eraser").begin() as tx:
+        await tx.execute(text("DELETE FROM ledger.evidence"))
+    assert not (await ledger.decide_records(records)).halted

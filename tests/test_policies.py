@@ -430,13 +430,14 @@ def test_stored_bytes_that_are_no_resolved_form_are_refused(change: Callable[[di
 def test_a_case_that_holds_has_no_failure_and_one_that_does_not_has_one_line() -> None:
     loaded = _load(
         HEAD
+        + "catalogue: {model-1: {eccn: EAR99}}\n"
         + RULE
         + "cases:\n  - {case: Tehran, given: {customer.billing_in: IR}, expect: {outcome: deny, hits: [embargo]}}\n"
         + "  - {case: Oslo, given: {customer.billing_in: NO}, expect: {outcome: hold, no_unknown: true}}\n"
     )
     tehran, oslo = run_cases(loaded.policy, loaded.cases)
     assert tehran.failure is None
-    assert oslo.failure == "p.yaml:15: case 'Oslo': expected outcome hold, got approve (found: no findings)"
+    assert oslo.failure == "p.yaml:16: case 'Oslo': expected outcome hold, got approve (found: no findings)"
 
 
 def test_the_digest_and_a_verdict_are_the_same_whatever_the_hash_seed() -> None:

@@ -18,16 +18,16 @@ from schemas.decisions import StatusData
 from schemas.topics import INPUT_TOPICS, TOPICS
 from service.app import ServiceFailed, run_service
 from service.audit.journal import leaf_of
-from service.embedded.broker import Broker
 from service.ledger.lanes import murmur2
 from service.settings import MisconfiguredError, read_settings
 from service.stream.connection import Connection, StreamError
 from service.stream.consume import Consumer, Polling
 from service.stream.outgoing import Publisher
-from service.stream.relay import MAX_MESSAGE_BYTES, Relay, publishing
+from service.stream.relay import Relay, publishing
 from service.stream.topics import verify_topics
 from service.stream.watch import Watch
 from service.telemetry import Metrics
+from tests.brokers import Broker
 from tests.events import account, closed, contract, event, signed_up, user
 from tests.ledger import Ledger
 from tests.stream import DEADLINE_SECONDS, Stream, end, eventually, get, service, start_process
@@ -79,7 +79,9 @@ async def test_a_broker_that_is_not_there_is_named_with_the_setting() -> None:
 
 
 async def _publish_all(stream: Stream, ledger: Ledger, metrics: Metrics | None = None) -> None:
-    async with publishing(stream.connection, idempotent=False, compression="zstd", patience_seconds=5) as producer:
+    async with publishing(
+        stream.connection, idempotent=stream.broker.idempotent, compression="zstd", patience_seconds=5
+    ) as producer:
         relay = Relay(
             engine=ledger.engine("service"),
             producer=producer,
@@ -144,28 +146,6 @@ async def test_two_relays_never_publish_one_lane_at_once(stream: Stream, ledger:
     decisions = await stream.events("license-decisions.v1")
     assert len(decisions) == 40
     assert len({one["id"] for one in decisions}) == 40
-
-
-async def test_an_entry_that_no_broker_takes_stops_its_lane_visibly_and_no_other(
-    stream: Stream, ledger: Ledger
-) -> None:
-    await ledger.decide(*_many(20))
-    padding = MAX_MESSAGE_BYTES + 1
-    await ledger.tamper(
-        "ALTER TABLE ledger.journal DISABLE TRIGGER USER",
-        "UPDATE ledger.journal SET body = convert_to((convert_from(body, 'UTF8')::jsonb"
-        f" || jsonb_build_object('padding', repeat('x', {padding})))::text, 'UTF8') WHERE (lane, seq) = ("
-        " SELECT lane, seq FROM ledger.journal WHERE kind = 'decision' ORDER BY lane, seq LIMIT 1)",
-    )
-    metrics = Metrics()
-    await _publish_all(stream, ledger, metrics)
-    stopped = await ledger.rows(
-        "SELECT lane, relay_position.seq FROM ledger.relay_position JOIN ledger.lane USING (lane)"
-        " WHERE relay_position.seq < next_seq - 1"
-    )
-    assert len(stopped) == 1
-    line = f'exportgate_relay_stopped_entry{{lane="{stopped[0].lane}"}} {float(stopped[0].seq + 1)}'
-    assert line in metrics.text().decode()
 
 
 # ------------------------------------------------------------------------------------------- the service, whole
@@ -293,7 +273,7 @@ async def test_a_client_that_rests_on_unread_records_ends_the_process(stream: St
         batch_max_records=500,
         batch_timeout_ms=20,
         fetch_max_wait_ms=20,
-        session_timeout_ms=2_000,
+        session_timeout_ms=stream.broker.session_timeout_ms,
         graceful_timeout_seconds=5,
     )
     consumer = Consumer(

@@ -51,6 +51,18 @@ BEGIN
 END $$
 """
 
+OFFICERS_ENTRIES = """
+CREATE FUNCTION ledger.check_officers_entry() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF NEW.kind NOT IN ('policy_published', 'policy_activated')
+       OR NEW.lane <> (SELECT lanes FROM ledger.installation) THEN
+        RAISE EXCEPTION 'a policy officer writes about policies, in the control lane, and nothing else'
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Decisions are made by the service.';
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
 ACTIVATION = """
 CREATE FUNCTION ledger.check_activation() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
@@ -129,6 +141,11 @@ def upgrade() -> None:
         op.execute(grant)
     op.execute(REFUSE)
     op.execute(ACTIVATION)
+    op.execute(OFFICERS_ENTRIES)
+    op.execute(
+        "CREATE TRIGGER officers_entries BEFORE INSERT ON ledger.journal "
+        f"FOR EACH ROW WHEN (current_user = '{OFFICER}') EXECUTE FUNCTION ledger.check_officers_entry()"
+    )
     for table in HISTORY:
         events = "UPDATE OR TRUNCATE" if table == "evidence" else "UPDATE OR DELETE OR TRUNCATE"
         op.execute(
@@ -151,10 +168,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP SCHEMA audit CASCADE")
     op.execute("DROP TRIGGER not_into_the_past ON ledger.policy_activation")
+    op.execute("DROP TRIGGER officers_entries ON ledger.journal")
     for table in HISTORY:
         op.execute(f"DROP TRIGGER append_only ON ledger.{table}")
     op.execute("DROP FUNCTION ledger.refuse_change()")
     op.execute("DROP FUNCTION ledger.check_activation()")
+    op.execute("DROP FUNCTION ledger.check_officers_entry()")
     roles = f"{SERVICE}, {OFFICER}, {REVIEWER}, {AUDITOR}, {ERASER}"
     op.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA ledger FROM {roles}")
     op.execute(f"REVOKE USAGE ON SCHEMA ledger FROM {roles}")

@@ -11,24 +11,28 @@ import orjson
 
 from service.audit.bodies import decision_body, ended_body, read_header
 from service.audit.canonical import canonical, digest
-from service.audit.facts import decode_facts
+from service.audit.facts import decode_facts, decode_own, encode_facts
 from service.audit.journal import FORMAT, leaf_of, link_of
 from service.decide.evaluate import ENGINE, evaluate
 from service.decide.policy import Policy
-from service.ledger.engine import Tx
+from service.ledger.consistency import mismatched_rows
+from service.ledger.engine import DATABASE_ERRORS, Tx
 from service.ledger.history import (
     DecisionRow,
     JournalRow,
     decisions_at,
-    mismatched_rows,
     read_evidence,
     read_lane,
     walk_evidence,
 )
 from service.ledger.lanes import GENESIS, Head
 from service.ledger.policies import Activation, list_activations, resolved_policy
+from service.ledger.subjects import ACCOUNT, StandingAccount, Subject, walk_accounts
+from service.normalise import NOTHING, standing_facts
 
 CHUNK = 500
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading bytes may raise that somebody has tampered with. A replay reports them and goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,11 @@ class Replay:
                 yield difference
         async for difference in self._evidence():
             yield difference
-        if (
-            self._bodies_are_json
-        ):  # Otherwise PostgreSQL cannot compare rows with bodies, and differences stand already.
-            for where, what in await mismatched_rows(self.tx):
-                yield Difference(where, what)
+        async for difference in self._subjects():
+            yield difference
+        if self._bodies_are_json:  # Otherwise PostgreSQL cannot compare rows with bodies; differences stand already.
+            async for difference in self._rows():
+                yield difference
 
     async def _lane(self, head: Head) -> AsyncIterator[Difference]:
         link, seq = GENESIS, 0
@@ -99,22 +103,33 @@ class Replay:
         bodies = {(row.lane, row.seq): _read_body(row.body) for row in rows}
         facts = await read_evidence(self.tx, [_hash(body, "facts_sha256") for body in bodies.values() if body])
         for row in rows:
-            where, body = f"{row.lane}/{row.seq}", bodies[row.lane, row.seq]
-            decision = stored.get((row.lane, row.seq))
+            place = row.lane, row.seq
+            body = bodies[place]
             if body is None or body.get("kind") != row.kind:
                 self._bodies_are_json = self._bodies_are_json and body is not None
-                yield Difference(where, "the body is no entry of the kind in its column")
-            elif row.kind == "decision":
-                for what in _column_faults(decision, body, row):
-                    yield Difference(where, what)
-                if self.since is None or datetime.fromisoformat(body["decided_at"]) >= self.since:
-                    self.progress.decisions += 1
-                    for what in await self._again(row, body, facts.get(_hash(body, "facts_sha256"))):
-                        yield Difference(where, what)
-            elif decision is not None:
-                yield Difference(where, "a row of `decision` points at an entry that is no decision")
-            elif row.kind == "ended" and _ended_again(row, body) != row.body:
-                yield Difference(where, "the body of the end does not follow from its own header")
+                yield Difference(f"{row.lane}/{row.seq}", "the body is no entry of the kind in its column")
+                continue
+            try:
+                faults = await self._entry(row, body, stored.get(place), facts.get(_hash(body, "facts_sha256")))
+            except UNREADABLE as error:
+                faults = [f"the body cannot be read ({type(error).__name__})"]
+            for what in faults:
+                yield Difference(f"{row.lane}/{row.seq}", what)
+
+    async def _entry(
+        self, row: JournalRow, body: Mapping[str, Any], decision: DecisionRow | None, facts: bytes | None
+    ) -> list[str]:
+        if row.kind == "decision":
+            faults = _column_faults(decision, body, row)
+            if self.since is None or datetime.fromisoformat(body["decided_at"]) >= self.since:
+                self.progress.decisions += 1
+                faults += await self._again(row, body, facts)
+            return faults
+        if decision is not None:
+            return ["a row of `decision` points at an entry that is no decision"]
+        if row.kind == "ended" and _ended_again(row, body) != row.body:
+            return ["the body of the end does not follow from its own header"]
+        return []
 
     async def _again(self, row: JournalRow, body: Mapping[str, Any], facts: bytes | None) -> list[str]:
         if body["format"] != FORMAT or body["engine"] != ENGINE:
@@ -127,8 +142,8 @@ class Replay:
         try:
             policy = await self._policy(sha256)
             verdict = evaluate(decode_facts(facts), policy, header.decided_at)
-        except (ValueError, LookupError, TypeError) as error:
-            return [*faults, f"cannot be decided again: {error}"]
+        except UNREADABLE as error:
+            return [*faults, f"cannot be decided again ({type(error).__name__})"]
         again = decision_body(header, verdict, policy, digest(facts))
         if _with_place(again, row) != row.body:
             faults.append("deciding it again gives other bytes")
@@ -147,11 +162,42 @@ class Replay:
             policy = self._policies[sha256] = self.load_policy(resolved)
         return policy
 
+    async def _subjects(self) -> AsyncIterator[Difference]:
+        """What is currently known must be what the standing decisions were made on: the next one builds on it."""
+        async for account in walk_accounts(self.tx):
+            for subject, decided_on in account.subjects:
+                if not subject.ended and decided_on is not None and _known_hash(account, subject) != decided_on:
+                    where = f"subject {subject.account_id} {subject.subject_id}"
+                    yield Difference(where, "its facts are not those that its standing decision was made on")
+
+    async def _rows(self) -> AsyncIterator[Difference]:
+        try:
+            for where, what in await mismatched_rows(self.tx):
+                yield Difference(where, what)
+        except DATABASE_ERRORS as error:
+            yield Difference("rows", f"they cannot be compared with their entries ({type(error).__name__})")
+
     async def _evidence(self) -> AsyncIterator[Difference]:
         async for sha256, content in walk_evidence(self.tx):
             self.progress.evidence += 1
             if digest(content) != sha256:
                 yield Difference(f"evidence {sha256.hex()}", "the content has another sha256")
+
+
+def _known_hash(of: StandingAccount, subject: Subject) -> bytes | None:
+    """The sha256 of the facts of a subject as they follow from what is stored of it and its account now."""
+    account = next((one for one, _ in of.subjects if one.subject_id == ACCOUNT), None)
+    try:
+        facts = standing_facts(
+            subject.key,
+            account=NOTHING if account is None or not account.facts else decode_own(account.facts),
+            own=None if subject is account else decode_own(subject.facts) if subject.facts else NOTHING,
+            known=account is not None and account.is_known,
+            held=of.open_records > 0,
+        )
+    except UNREADABLE:
+        return None
+    return digest(encode_facts(facts))
 
 
 def _chain_faults(row: JournalRow, previous: bytes, expected_seq: int) -> list[str]:

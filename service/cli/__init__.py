@@ -9,7 +9,7 @@ import typer
 
 from service import __version__
 from service import app as exportgate
-from service.cli import database, decisions, demo, events, policy, positions, quarantine
+from service.cli import database, decisions, demo, events, policy, positions, quarantine, relay, status
 from service.cli.output import Failed, Misuse, example
 from service.cli.replay import replay
 from service.cli.serve import serve
@@ -35,6 +35,8 @@ app.add_typer(events.app, name="events")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(positions.app, name="positions")
+app.add_typer(relay.app, name="relay")
+app.add_typer(status.app, name="status")
 app.command(
     "replay",
     short_help="Make every decision again and compare.",

@@ -1,19 +1,17 @@
-"""`exportgate positions`: how far every Kafka partition is decided."""
+"""`exportgate positions`: how far every Kafka partition is decided, and how a halted one goes on."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from service.cli.connect import ledger, run
-from service.cli.output import AsJson, clock, emit, example, say_table
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, clock, emit, example, say, say_table
 from service.ledger.positions import Position, list_positions
+from service.lifting import CannotLift, Lifted, lift_halt
+from service.resolving import Person
 
-app = typer.Typer(help="See how far every partition is decided.")
-
-
-@app.callback()
-def _group() -> None:
-    """See how far every partition is decided."""
+app = typer.Typer(help="See how far every partition is decided; let a halted one go on.")
 
 
 @app.command("list", short_help="List how far every partition is decided.", epilog=example("exportgate positions list"))
@@ -32,6 +30,65 @@ def list_(*, as_json: AsJson = False) -> None:
     say_table(columns, rows, none="Nothing was read from Kafka yet.")
 
 
+@app.command(
+    short_help="Let a halted partition go on.",
+    epilog=example('exportgate positions accept-gap accounts.v1 3 --by eve --reason "retention was 1 h" --to 1200'),
+)
+def accept_gap(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic, without the installation's prefix.")],
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="The partition's number.")],
+    by: By,
+    reason: Reason,
+    *,
+    to: Annotated[
+        int | None,
+        typer.Option(
+            metavar="OFFSET",
+            min=0,
+            help="Where to go on. RECORDS_LOST: where the log begins now. TOPIC_CHANGED: 0 unless given.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ID", help="Needed when the partition is halted on several clusters.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lift a halt: records that are lost are given up; a topic made anew is read from its beginning, nothing twice.
+
+    The workers take the partition up by themselves. Nothing before --to will be decided: what is there, is passed over.
+    """
+    person = Person(name=by, reason=reason)
+    lifted = run(_lift(topic, partition, cluster, person, to))
+    if as_json:
+        emit(lifted)
+        return
+    say(
+        f"Lifted by {by}: partition {partition} of {topic} goes on at offset {lifted.to_offset}; before, "
+        f"{lifted.from_offset} would have been next. It was halted because of {lifted.halt_reason}."
+    )
+
+
 async def _list() -> Sequence[Position]:
     async with ledger("auditor") as tx:
         return await list_positions(tx)
+
+
+async def _lift(topic: str, partition: int, cluster: str | None, person: Person, to: int | None) -> Lifted:
+    try:
+        async with ledger("reviewer") as tx:
+            halted = [
+                one.cluster
+                for one in await list_positions(tx)
+                if (one.topic, one.partition) == (topic, partition)
+                and one.halted_at is not None
+                and cluster in (None, one.cluster)
+            ]
+            if len(halted) > 1:
+                raise Misuse(
+                    f"partition {partition} of {topic} is halted on several clusters, {', '.join(halted)}: "
+                    "say which with --cluster"
+                )
+            chosen = halted[0] if halted else cluster or ""
+            return await lift_halt(tx, cluster=chosen, topic=topic, partition=partition, person=person, to_offset=to)
+    except CannotLift as error:
+        raise Failed(str(error)) from None

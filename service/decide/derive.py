@@ -1,13 +1,19 @@
 """Facts that follow from other facts, by definitions of the regulation."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from service.decide.facts import Assurance, Element, Facts, Item, Value
 
 COUNTRY_FACTS = ("customer.registered_in", "customer.organized_in", "customer.billing_in", "customer.payment_in")
 """They usually tell a country without a region: registers, laws and cards know none."""
 
-SITE_FACTS = ("customer.headquartered_in", "customer.principal_place_in", "customer.declared_in")
+SITE_FACTS = (
+    "customer.headquartered_in",
+    "customer.principal_place_in",
+    "customer.declared_in",
+    "customer.branch_of_in",
+)
 """They tell where the customer is."""
 
 
@@ -22,12 +28,16 @@ def derive(facts: Facts) -> dict[str, Value]:
     unreadable = values.get("customer.unreadable_places")
     if isinstance(unreadable, tuple):
         values["customer.places_readable"] = not unreadable
-    places = _places(values)
+    home = _home_places(values)
+    if home:
+        values["customer.home_places"] = home
+    places = _all_places(home, values)
     if places:
         values["customer.places"] = places
     evidence = values.get("location.evidence")
-    if isinstance(evidence, tuple) and evidence:
+    if isinstance(evidence, tuple):
         values["location.evidence"] = _with_regions(evidence)
+        values["location.presence"] = _presence(evidence)
     foreign = _person_foreign(values) if values.get("subject.kind") == "user" else _customer_foreign(values)
     if foreign is not None:
         values["person.foreign"], assured = foreign
@@ -56,11 +66,15 @@ def with_item(
     return seen
 
 
-def _places(values: Mapping[str, Value]) -> tuple[str, ...]:
-    """All places. A country of registration, law or billing is left out where a site of the customer names a region."""
+def _home_places(values: Mapping[str, Value]) -> tuple[str, ...]:
+    """The account's own places. A bare country is left out where a site of the customer names a region of it."""
+    named = {place for name in SITE_FACTS + COUNTRY_FACTS if isinstance(place := values.get(name), str)}
     sites = {place for name in SITE_FACTS if isinstance(place := values.get(name), str)}
-    countries = {place for name in COUNTRY_FACTS if isinstance(place := values.get(name), str)}
-    found = sites | (countries - {site.partition("-")[0] for site in sites if "-" in site})
+    return tuple(sorted(named - {site.partition("-")[0] for site in sites if "-" in site}))
+
+
+def _all_places(home: tuple[str, ...], values: Mapping[str, Value]) -> tuple[str, ...]:
+    found = set(home)
     located = values.get("person.located_in")
     if isinstance(located, str):
         found.add(located)
@@ -68,6 +82,31 @@ def _places(values: Mapping[str, Value]) -> tuple[str, ...]:
     if isinstance(deliveries, tuple):
         found.update(place for place in deliveries if isinstance(place, str))
     return tuple(sorted(found))
+
+
+_NOT_A_USER = ("cloud", "anonymizer")
+"""A server's address is not the user's place, and an anonymizer hides it."""
+
+
+def _presence(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
+    """Observations summed up by place, so that many small ones weigh what they weigh together."""
+    by_place: dict[str, list[Element]] = {}
+    for one in evidence:
+        place = one.get("evidence.place") if isinstance(one, Mapping) else None
+        if isinstance(one, Mapping) and isinstance(place, str) and one.get("evidence.kind") not in _NOT_A_USER:
+            by_place.setdefault(place, []).append(one)
+    return tuple(_summed(place, by_place[place]) for place in sorted(by_place))
+
+
+def _summed(place: str, seen: list[Element]) -> Element:
+    summed: dict[str, str | int | Decimal] = {"presence.place": place}
+    days = [value for one in seen if isinstance(value := one.get("evidence.days"), int)]
+    shares = [value for one in seen if isinstance(value := one.get("evidence.share"), Decimal)]
+    if days:
+        summed["presence.days"] = max(days)
+    if shares:
+        summed["presence.share"] = sum(shares, Decimal(0))
+    return summed
 
 
 def _with_regions(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:

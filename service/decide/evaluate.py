@@ -112,14 +112,15 @@ def _verdict(hearing: _Hearing) -> Verdict:
     doubtful, items = hearing.doubtful, hearing.items
     subject = max((outcome for _, finding, outcome, _ in doubtful if finding.item is None), default=Outcome.APPROVE)
     verdicts = tuple(_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items))
-    outcome = max((verdict.outcome for verdict in verdicts), default=subject)
+    # Where nothing is asked for there is nothing to approve.
+    outcome = max((verdict.outcome for verdict in verdicts), default=max(subject, Outcome.HOLD))
     approved = sum(verdict.outcome is Outcome.APPROVE for verdict in verdicts)
     reasons = _reasons(doubtful)
     hold_kinds = tuple(kind for kind in HOLD_KINDS if any(reason.hold_kind == kind for reason in reasons))
-    something = approved > 0 or (not items and outcome is Outcome.APPROVE)
+    something = approved > 0
     return Verdict(
         outcome=outcome,
-        access=_access(approved, len(items), subject),
+        access=_access(approved, len(items)),
         items=verdicts,
         findings=tuple(hearing.findings),
         reasons=reasons,
@@ -141,12 +142,10 @@ def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Doubt
     )
 
 
-def _access(approved: int, asked: int, subject: Outcome) -> Access:
-    if asked == 0:
-        return Access.FULL if subject is Outcome.APPROVE else Access.NONE
-    if approved == asked:
-        return Access.FULL
-    return Access.PARTIAL if approved else Access.NONE
+def _access(approved: int, asked: int) -> Access:
+    if approved == 0:
+        return Access.NONE
+    return Access.FULL if approved == asked else Access.PARTIAL
 
 
 def _reasons(doubtful: list[Doubt]) -> tuple[Reason, ...]:

@@ -52,7 +52,7 @@ def examine(edges: Sequence[Edge]) -> Ownership:
 
 def _shares_contradict(edges: Iterable[Edge]) -> bool:
     sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for edge in edges:
+    for edge in set(edges):  # Two sources may tell the same edge.
         if edge.percent is None:
             continue
         if not 0 <= edge.percent <= _WHOLE:

@@ -50,6 +50,15 @@ EVIDENCE = _table(
     _spec("evidence.days", _T.WHOLE, "days on which it was seen"),
     _spec("evidence.share", _T.DECIMAL, "share of the traffic, in percent"),
 )
+PRESENCE = _table(
+    _spec(
+        "presence.place",
+        _T.PLACE,
+        "where the customer was observed by residential, business, mobile or unknown networks",
+    ),
+    _spec("presence.days", _T.WHOLE, "most days that one of these networks tells", "no days measured"),
+    _spec("presence.share", _T.DECIMAL, "their share of the traffic together, in percent", "no share measured"),
+)
 PARTY = _table(
     _spec("party.role", _T.TEXT, "role of the party: 15 CFR 748.5, or owner, director, beneficial owner"),
     _spec("party.kind", _T.TEXT, "what the party is", values="individual organization government"),
@@ -80,7 +89,7 @@ VOCABULARY: Mapping[str, FactSpec] = _table(
     _spec(
         "account.unread_events",
         _T.WHOLE,
-        "records of the account that could not be read and are still open",
+        "1 while a record of the account that could not be read is open, else 0",
         "never",
     ),
     _spec(
@@ -117,6 +126,7 @@ VOCABULARY: Mapping[str, FactSpec] = _table(
         _T.BOOLEAN,
         "the ultimate parent holds all of it; a branch is its parent (15 CFR 746.8(a)(12)(ii))",
     ),
+    _spec("customer.branch_of_in", _T.PLACE, "of a branch: where its parent is, since it is its parent"),
     _spec("customer.billing_in", _T.PLACE, "billing country"),
     _spec("customer.payment_in", _T.PLACE, "country the payment comes from"),
     _spec("customer.declared_in", _T.PLACE, "where the customer says it is"),
@@ -139,6 +149,7 @@ VOCABULARY: Mapping[str, FactSpec] = _table(
         "no edges given",
     ),
     _spec("location.evidence", _T.ELEMENTS, "observed network locations", elements=EVIDENCE),
+    _spec("location.presence", _T.ELEMENTS, "the same, summed up by place", derived=True, elements=PRESENCE),
     _spec("parties", _T.ELEMENTS, "other parties to the transaction, 15 CFR 748.5", elements=PARTY),
     _spec("person.us_status", _T.TEXT, "8 USC 1324b(a)(3)", values="citizen permanent_resident protected none"),
     _spec("person.citizenships", _T.PLACES, "citizenships"),
@@ -191,6 +202,12 @@ VOCABULARY: Mapping[str, FactSpec] = _table(
         _T.BOOLEAN,
         "every place given was an ISO 3166 code",
         "never",
+        derived=True,
+    ),
+    _spec(
+        "customer.home_places",
+        _T.PLACES,
+        "the places the account itself is connected with, its users' and contracts' apart",
         derived=True,
     ),
     _spec(

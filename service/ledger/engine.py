@@ -48,6 +48,7 @@ def open_engine(
     return create_async_engine(
         url,
         isolation_level="READ COMMITTED",
+        hide_parameters=True,  # Otherwise the text of an error would hold raw records, and so names.
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=False,

@@ -50,6 +50,20 @@ async def halt(tx: Tx, cluster: str, partition: TopicPartition, reason: str) -> 
     await tx.execute(_HALT, {"cluster": cluster, "topic": partition[0], "partition": partition[1], "reason": reason})
 
 
+async def lock_position(tx: Tx, cluster: str, partition: TopicPartition) -> Position | None:
+    """Lock the position of one partition; None when it has none. Positions are locked before lanes, as batches do."""
+    columns = stream_position.c
+    named = (columns.cluster == cluster, columns.topic == partition[0], columns.partition == partition[1])
+    row = (await tx.execute(select(stream_position).where(*named).with_for_update())).first()
+    return None if row is None else Position(**row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+async def lift(tx: Tx, cluster: str, partition: TopicPartition, next_offset: int) -> None:
+    """Let a halted partition go on from an offset. Its row must be held."""
+    parameters = {"cluster": cluster, "topic": partition[0], "partition": partition[1], "next_offset": next_offset}
+    await tx.execute(_LIFT, parameters)
+
+
 async def list_positions(tx: Tx) -> Sequence[Position]:
     """All positions of all clusters, sorted."""
     columns = stream_position.c
@@ -95,5 +109,11 @@ _HALT = text(
     """
     UPDATE ledger.stream_position SET halted_at = clock_timestamp(), halt_reason = :reason
     WHERE cluster = :cluster AND topic = :topic AND partition = :partition AND halted_at IS NULL
+    """
+)
+_LIFT = text(
+    """
+    UPDATE ledger.stream_position SET next_offset = :next_offset, halted_at = NULL, halt_reason = NULL
+    WHERE cluster = :cluster AND topic = :topic AND partition = :partition
     """
 )

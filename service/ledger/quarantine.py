@@ -109,3 +109,11 @@ _OPEN_BUGS = text(
         WHERE resolution.quarantine_id = quarantine.quarantine_id)
     """
 )
+
+
+async def quarantined_hashes(tx: Tx, hashes: Collection[bytes]) -> set[bytes]:
+    """Which of these digests belong to records that were put aside; their bytes may have been erased since."""
+    if not hashes:
+        return set()
+    statement = select(quarantine.c.raw_sha256).where(quarantine.c.raw_sha256.in_(list(hashes)))
+    return set((await tx.execute(statement)).scalars())

@@ -1,27 +1,44 @@
 """How far each lane is published. Holding a lane's row here makes a relay the only one that publishes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import delete, select, text
 
 from service.ledger.engine import Tx
 from service.ledger.history import JournalRow
+from service.ledger.tables import relay_refused
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """A lane with entries to publish: `seq` is the last one published, `last_seq` the last one written."""
+    """How far a lane is published: `seq` is the last entry published or put aside, `last_seq` the last one written."""
 
     lane: int
     seq: int
     last_seq: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An entry that the brokers did not take, which their lane went past."""
+
+    lane: int
+    seq: int
+    reason: str
+    refused_at: datetime
+
+
 async def lock_backlogs(tx: Tx, most: int) -> Sequence[Backlog]:
     """Lock up to `most` lanes that have something to publish and that no other relay holds."""
     rows = (await tx.execute(_LOCK, {"most": most})).all()
     return [Backlog(row.lane, row.seq, row.last_seq) for row in rows]
+
+
+async def lock_relays(tx: Tx, lanes: Iterable[int]) -> None:
+    """Wait for the relay rows of these lanes, in order: until this transaction ends nobody else publishes them."""
+    await tx.execute(_LOCK_LANES, {"lanes": sorted(set(lanes))})
 
 
 async def read_backlogs(tx: Tx, backlogs: Sequence[Backlog], most: int) -> Mapping[int, Sequence[JournalRow]]:
@@ -44,6 +61,60 @@ async def unpublished(tx: Tx) -> int:
     return int((await tx.execute(_UNPUBLISHED)).scalar_one())
 
 
+async def list_backlogs(tx: Tx) -> Sequence[Backlog]:
+    """How far each lane is published, all of them, sorted."""
+    return [Backlog(row.lane, row.seq, row.last_seq) for row in (await tx.execute(_BACKLOGS)).all()]
+
+
+async def put_aside(tx: Tx, reasons: Mapping[tuple[int, int], str]) -> None:
+    """Note entries, by (lane, seq), that the brokers refuse, and why; what is noted already stays. Lanes are held."""
+    if not reasons:
+        return
+    places = sorted(reasons)
+    parameters = {
+        "lanes": [lane for lane, _ in places],
+        "seqs": [seq for _, seq in places],
+        "reasons": [reasons[place] for place in places],
+    }
+    await tx.execute(_PUT_ASIDE, parameters)
+
+
+async def list_refused(tx: Tx) -> Sequence[Refused]:
+    """The entries put aside, sorted."""
+    statement = select(relay_refused).order_by(relay_refused.c.lane, relay_refused.c.seq)
+    return [Refused(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
+
+
+async def find_refused(tx: Tx, lane: int, seq: int) -> Refused | None:
+    """The entry put aside at this place, or None."""
+    statement = select(relay_refused).where(relay_refused.c.lane == lane, relay_refused.c.seq == seq)
+    row = (await tx.execute(statement)).first()
+    return None if row is None else Refused(**row._mapping)  # noqa: SLF001 -- as above
+
+
+async def forget_refused(tx: Tx, lane: int, seq: int) -> None:
+    """Take an entry off the list, since the brokers have taken it now. Its lane must be held."""
+    await tx.execute(delete(relay_refused).where(relay_refused.c.lane == lane, relay_refused.c.seq == seq))
+
+
+_LOCK_LANES = text(
+    """
+    SELECT lane FROM ledger.relay_position WHERE lane = ANY(CAST(:lanes AS smallint[])) ORDER BY lane FOR UPDATE
+    """
+)
+_BACKLOGS = text(
+    """
+    SELECT relay_position.lane, relay_position.seq, lane.next_seq - 1 AS last_seq
+    FROM ledger.relay_position JOIN ledger.lane USING (lane) ORDER BY relay_position.lane
+    """
+)
+_PUT_ASIDE = text(
+    """
+    INSERT INTO ledger.relay_refused (lane, seq, reason)
+    SELECT * FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[]), CAST(:reasons AS text[]))
+    ON CONFLICT DO NOTHING
+    """
+)
 _LOCK = text(
     """
     SELECT relay_position.lane, relay_position.seq, lane.next_seq - 1 AS last_seq

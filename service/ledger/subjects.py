@@ -1,7 +1,8 @@
 """What we currently know of accounts, their users and their contracts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -40,6 +41,19 @@ class Subject:
         """Which subject it is."""
         return self.account_id, self.subject_id
 
+    @property
+    def is_known(self) -> bool:
+        """Of an account: whether it signed up and is open."""
+        return self.version > 0 and not self.ended
+
+
+@dataclass(frozen=True, slots=True)
+class StandingAccount:
+    """An account with its users and contracts, each with the sha256 of the facts its standing decision was made on."""
+
+    subjects: list[tuple[Subject, bytes | None]]
+    open_records: int
+
 
 _COLUMNS = [subject.c[name] for name in Subject.__dataclass_fields__]
 
@@ -61,6 +75,17 @@ async def find_subjects(tx: Tx, account_id: str) -> Sequence[Subject]:
     return [Subject(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
 
 
+async def walk_accounts(tx: Tx, *, chunk: int = 500) -> AsyncIterator[StandingAccount]:
+    """All accounts, read in chunks so that memory stays flat."""
+    after = ""
+    while rows := (await tx.execute(_WALK, {"after": after, "chunk": chunk})).all():
+        for account_id, several in groupby(rows, key=lambda row: row.account_id):
+            same = list(several)
+            subjects = [(Subject(**{name: getattr(row, name) for name in _FIELDS}), row.facts_sha256) for row in same]
+            yield StandingAccount(subjects, same[0].open_records)
+            after = account_id
+
+
 async def save_subjects(tx: Tx, subjects: Sequence[Subject]) -> None:
     """Write subjects back, new ones included. Their lanes must be held."""
     if not subjects:
@@ -70,7 +95,8 @@ async def save_subjects(tx: Tx, subjects: Sequence[Subject]) -> None:
     await tx.execute(_SAVE, columns)
 
 
-_NAMES = ", ".join(Subject.__dataclass_fields__)
+_FIELDS = tuple(Subject.__dataclass_fields__)
+_NAMES = ", ".join(_FIELDS)
 _TYPES = {
     "account_id": "text",
     "subject_id": "text",
@@ -83,6 +109,17 @@ _TYPES = {
     "outcome": "text",
     "ended": "boolean",
 }
+_WALK = text(
+    f"""
+    SELECT {", ".join(f"s.{name}" for name in _FIELDS)}, d.facts_sha256, (
+        SELECT count(*) FROM ledger.quarantine AS q WHERE q.account_id = s.account_id AND NOT EXISTS (
+            SELECT FROM ledger.quarantine_resolution AS r WHERE r.quarantine_id = q.quarantine_id)) AS open_records
+    FROM ledger.subject AS s LEFT JOIN ledger.decision AS d USING (decision_id)
+    WHERE s.account_id IN (
+        SELECT DISTINCT account_id FROM ledger.subject WHERE account_id > :after ORDER BY account_id LIMIT :chunk)
+    ORDER BY s.account_id, s.subject_id
+    """  # noqa: S608 -- constants of ours
+)
 _LOAD = text(
     f"""
     SELECT {_NAMES} FROM ledger.subject WHERE (account_id, subject_id) IN (

@@ -77,6 +77,16 @@ relay_position = Table(
     comment="how far a lane is published to Kafka",
 )
 
+relay_refused = Table(
+    "relay_refused",
+    metadata,
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False, comment="which topic refused it, and why"),
+    _now("refused_at"),
+    comment="journal entries that the brokers do not take; removed once they do",
+)
+
 stream_position = Table(
     "stream_position",
     metadata,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from service.audit.canonical import identity, instant
+from service.audit.canonical import digest, identity, instant
 from service.audit.journal import Scribe
 from service.decide.policy import Policy
 from service.ledger.engine import Tx
@@ -22,8 +22,21 @@ from service.policies.refusal import PolicyRefused
 
 
 async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, published_by: str) -> bool:
-    """Store a version; False when exactly it is stored already. Publishing changes nothing that is decided."""
-    return await store_policy(
+    """Store a version; False when exactly it is stored already. Publishing changes nothing that is decided.
+
+    PolicyRefused when it is about no model, and when it demands lists: this release screens nobody, and a demand that
+    nobody meets would approve on doubt.
+    """
+    if not policy.catalogue:
+        raise PolicyRefused(f"policy {policy.version} has an empty catalogue; name the models that it is about")
+    if policy.required_lists:
+        raise PolicyRefused(
+            f"policy {policy.version} requires lists ({', '.join(policy.required_lists)}), but this release screens no "
+            "names yet; take them out of `lists.required`"
+        )
+    installation = await read_installation(tx)
+    heads = await lock_lanes(tx, [installation.control_lane])
+    is_new = await store_policy(
         tx,
         sha256=bytes.fromhex(policy.sha256),
         name=policy.name,
@@ -32,6 +45,19 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
         resolved=resolved,
         published_by=published_by,
     )
+    if is_new:
+        scribe = Scribe(heads)
+        pin = await read_pin(tx, heads[installation.control_lane].last_at)
+        body: dict[str, object] = {
+            "policy": _version(policy),
+            "document_sha256": digest(document).hex(),
+            "published_by": published_by,
+            "at": instant(pin.now),
+        }
+        scribe.write(installation.control_lane, "policy_published", body)
+        await append_journal(tx, scribe.rows)
+        await advance_lanes(tx, heads.values())
+    return is_new
 
 
 async def activate(tx: Tx, *, sha256: bytes, at: datetime | None, activated_by: str, reason: str) -> datetime:

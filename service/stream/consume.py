@@ -33,6 +33,19 @@ log = structlog.get_logger(__name__)
 
 _PARTITIONS_REMEMBERED = 100_000
 _HEARTBEATS_A_SESSION = 15
+_METADATA_MS = 10_000
+"""How long partitions that were added may go unnoticed; the client's own 5 minutes would leave their records lying."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Proof:
+    """That a newly assigned partition is the one we know: the record before our position is read again and compared.
+
+    `again` is that record's offset, None until the watch has asked for it; `came` is what came instead, None: nothing.
+    """
+
+    again: int | None = None
+    came: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +83,17 @@ class Consumer:
     """Partitions of ours that wait for a person, and why."""
     assigned: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each assignment."""
+    unproven: dict[Partition, Proof] = field(default_factory=dict)
+    """Partitions assigned lately. A topic made anew and filled beyond our position would else be taken for the old one,
+    and what lies before the position be lost."""
     client: Client = field(init=False)
     _done: dict[Partition, int] = field(default_factory=dict)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _broker: KafkaBroker = field(init=False)
     _suspected: dict[Partition, Gap] = field(default_factory=dict)
     _accepted: dict[Partition, Gap] = field(default_factory=dict)
+    _last_batch: dict[Partition, int] = field(default_factory=dict)
+    """Partition -> the number of the last batch that had records of it."""
 
     def __post_init__(self) -> None:
         self._broker, self.client = _build(self)
@@ -118,10 +136,22 @@ class Consumer:
         finally:
             self.running = False
 
+    def ended(self) -> int:
+        """How many batches are over: a batch that is in flight, or comes later, has a higher number."""
+        return self.batches - self.running
+
+    def rests(self, partition: Partition, since: int) -> bool:
+        """Whether no batch after this number had records of a partition, so that what was read of it still holds."""
+        return self._last_batch.get(partition, 0) <= since
+
     async def _handle(self, polled: Sequence[ConsumerRecord]) -> None:
-        records = [self._record(one) for one in polled]
+        records = self._proven([self._record(one) for one in polled])
         self.metrics.batch_records.inc(len(records))
-        report = await self._decide(records)
+        if not records:
+            return
+        partitions = {(one.topic, one.partition) for one in records}
+        self._last_batch.update(dict.fromkeys(partitions, self.batches))
+        report = await self._decide(records, partitions)
         if report is None:
             return
         self.decided()
@@ -130,9 +160,34 @@ class Consumer:
         for partition, gap in report.gaps.items():
             await self._go_back(partition, gap)
 
-    async def _decide(self, records: Sequence[Record]) -> Report | None:
+    def _proven(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Leave out the records of partitions that are not proven yet: the watch has them read again."""
+        if not self.unproven:
+            return records
+        first: dict[Partition, int] = {}
+        for one in records:
+            partition = one.topic, one.partition
+            first[partition] = min(first.get(partition, one.offset), one.offset)
+        unproven = {partition for partition, offset in first.items() if not self._proves(partition, offset)}
+        return [one for one in records if (one.topic, one.partition) not in unproven]
+
+    def _proves(self, partition: Partition, first: int) -> bool:
+        """Whether what a poll brought of a partition shows the pipeline the record to compare."""
+        proof = self.unproven.get(partition)
+        if proof is None:
+            return True
+        if proof.again is None:
+            return False
+        # A record behind the one asked for was polled before we asked. If it comes again, the one asked for is gone.
+        if first > proof.again and proof.came != first:
+            proof.came = first
+            self.seek(partition, proof.again, "proof")
+            return False
+        del self.unproven[partition]
+        return True
+
+    async def _decide(self, records: Sequence[Record], partitions: set[Partition]) -> Report | None:
         """The report of this batch, tried again for as long as what it needs is away; None when we stop meanwhile."""
-        partitions = {(one.topic, one.partition) for one in records}
         failures = 0
         while not self._stop.is_set():
             try:
@@ -239,10 +294,13 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Nothing: the batch in flight is fenced by the ledger."""
 
-    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002 -- aiokafka calls it so
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Forget what held for the old assignment."""
-        self._consumer.client.forget_beginnings()
-        self._consumer.assigned.set()
+        consumer = self._consumer
+        consumer.client.forget_beginnings()
+        name = consumer.connection.contract_name
+        consumer.unproven = {(name(one.topic), one.partition): Proof() for one in assigned}
+        consumer.assigned.set()
 
 
 def _build(consumer: Consumer) -> tuple[KafkaBroker, Client]:
@@ -254,6 +312,7 @@ def _build(consumer: Consumer) -> tuple[KafkaBroker, Client]:
         apply_types=False,
         consumer_only=True,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=_METADATA_MS,
         graceful_timeout=polling.graceful_timeout_seconds,
         logger=logging.getLogger("exportgate.faststream"),
     )

@@ -1,7 +1,7 @@
 """What a journal entry becomes on the topics. Pure. The body's bytes are published as they stand in the journal."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,8 +10,11 @@ import orjson
 from schemas.decisions import StatusData
 from schemas.envelope import CONTENT_TYPE
 from schemas.topics import DECISIONS, POLICIES, QUARANTINE, STATUS
+from service.audit.bodies import split_subject
 from service.ledger.history import JournalRow
 from service.ledger.lanes import murmur2
+from service.ledger.standing import Standing
+from service.ledger.subjects import ACCOUNT, SubjectKey
 
 HEADERS = [("content-type", f"{CONTENT_TYPE}; charset=UTF-8".encode())]
 """Structured mode of the CloudEvents binding for Kafka (section 3.3)."""
@@ -23,13 +26,22 @@ _PARTITIONS_REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One record to publish on a topic of the contract. `value` None is a tombstone; `key` None has no key."""
+    """One record to publish on a topic of the contract. `value` None is a tombstone; `key` None has no key.
+
+    `seq` is 0 for a tombstone that repeats an end. `status_of` is the subject whose status it tells, None for records
+    of other topics.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     lane: int
     seq: int
+    status_of: SubjectKey | None = None
+
+    def withdrawn(self) -> "Message":
+        """The tombstone for a status that no broker takes: a status from before, maybe an approval, must not stand."""
+        return replace(self, value=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +55,15 @@ class Publisher:
         """What this entry becomes, in the order in which it must be sent; [] for entries that are not published."""
         make = _MAKERS.get(entry.kind)
         return [] if make is None else make(self, entry, orjson.loads(entry.body))
+
+    def status(self, standing: Standing) -> Message:
+        """What the status topic must say of a subject: its standing decision, or that it has ended."""
+        if standing.entry is not None:
+            return _status(self, standing.entry, orjson.loads(standing.entry.body))
+        key = status_key(standing.account_id, *split_subject(*standing.key))
+        return Message(
+            topic=STATUS.name, key=key.encode(), value=None, lane=standing.lane, seq=0, status_of=standing.key
+        )
 
     def envelope(self, entry: JournalRow, attributes: dict[str, object], data: bytes) -> bytes:
         """A CloudEvent around the bytes of `data`."""
@@ -64,21 +85,24 @@ def _partition_of_key(key: bytes, partitions: int) -> int:
 
 
 def _decision(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
-    attributes = _about_subject(body)
-    data = orjson.dumps({name: body[name] for name in _STATUS_FIELDS})
-    status = publisher.envelope(entry, attributes | {"type": "license.status.v1"}, data)
-    published = attributes | {"type": _TYPES[body["outcome"]], "leaf": entry.leaf.hex()}
+    attributes = _about_subject(body) | {"type": _TYPES[body["outcome"]], "leaf": entry.leaf.hex()}
     return [
-        _message(DECISIONS.name, entry, body["account_id"], publisher.envelope(entry, published, entry.body)),
-        _message(STATUS.name, entry, _status_key(body), status),
+        _message(DECISIONS.name, entry, body["account_id"], publisher.envelope(entry, attributes, entry.body)),
+        _status(publisher, entry, body),
     ]
+
+
+def _status(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> Message:
+    data = orjson.dumps({name: body[name] for name in _STATUS_FIELDS})
+    value = publisher.envelope(entry, _about_subject(body) | {"type": "license.status.v1"}, data)
+    return _status_message(entry, body, value)
 
 
 def _ended(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
     attributes = _about_subject(body) | {"type": "license.ended.v1", "leaf": entry.leaf.hex()}
     return [
         _message(DECISIONS.name, entry, body["account_id"], publisher.envelope(entry, attributes, entry.body)),
-        _message(STATUS.name, entry, _status_key(body), None),
+        _status_message(entry, body, None),
     ]
 
 
@@ -115,8 +139,16 @@ def _about_subject(body: Mapping[str, Any]) -> dict[str, object]:
     return {"id": body["decision_id"], "time": body["decided_at"], "subject": body["subject_id"]}
 
 
-def _status_key(body: Mapping[str, Any]) -> str:
-    return status_key(body["account_id"], body["subject_kind"], body["subject_id"])
+def _status_message(entry: JournalRow, body: Mapping[str, Any], value: bytes | None) -> Message:
+    account_id, kind, own_id = body["account_id"], body["subject_kind"], body["subject_id"]
+    return Message(
+        topic=STATUS.name,
+        key=status_key(account_id, kind, own_id).encode(),
+        value=value,
+        lane=entry.lane,
+        seq=entry.seq,
+        status_of=(account_id, kind if kind == ACCOUNT else f"{kind}:{own_id}"),
+    )
 
 
 def status_key(account_id: str, kind: str, own_id: str) -> str:

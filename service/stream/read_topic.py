@@ -1,6 +1,7 @@
 """Reads a whole topic once, as it stands: for comparing what was published with what the ledger says."""
 
 import asyncio
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -8,6 +9,7 @@ from aiokafka.structs import ConsumerRecord
 
 from service.reading import Record
 from service.stream.connection import Connection, StreamError
+from service.stream.topics import count_partitions
 
 _POLL_MS = 200
 
@@ -25,7 +27,7 @@ async def read_topic(connection: Connection, topic: str, *, within_seconds: floa
         async with asyncio.timeout(within_seconds):
             try:
                 await consumer.start()
-                return await _read_all(consumer, name)
+                return await _read_all(consumer, name, await count_partitions(connection))
             finally:
                 await consumer.stop()
     except (KafkaError, TimeoutError) as error:
@@ -35,11 +37,12 @@ async def read_topic(connection: Connection, topic: str, *, within_seconds: floa
         ) from error
 
 
-async def _read_all(consumer: AIOKafkaConsumer, topic: str) -> list[Record]:
-    # Asking for one topic by name would make it, on brokers that make topics by themselves.
-    if topic not in await consumer.topics():
+async def _read_all(consumer: AIOKafkaConsumer, topic: str, counts: Mapping[str, int]) -> list[Record]:
+    # The list of all topics: asking for one by name would make it, on brokers that make topics by themselves. And not
+    # the consumer's own list: it knows the partitions of topics it reads already, which on Kafka is none of them.
+    if topic not in counts:
         raise StreamError(f"expected a topic {topic}, but the broker has none of that name")
-    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    partitions = [TopicPartition(topic, number) for number in range(counts[topic])]
     consumer.assign(partitions)
     ends = await consumer.end_offsets(partitions)
     records: list[Record] = []

@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 _NO_ERROR = 0
 _ATTEMPT_SECONDS = 20.0
+_PROPAGATION_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ async def verify_topics(
             missing = [topic for topic in TOPICS if connection.topic(topic.name) not in found]
             if missing and create:
                 await _create(admin, connection, missing, replication_factor)
-                found = await _partitions(admin)
+                found = await _until_known(admin, {connection.topic(topic.name) for topic in missing})
             _refuse_missing(connection, found)
             await _refuse_cleanup(admin, connection)
             cluster = await admin.describe_cluster()
@@ -51,6 +52,12 @@ async def verify_topics(
     partitions = {topic.name: found[connection.topic(topic.name)] for topic in TOPICS}
     _warn_of_partitions(connection, partitions)
     return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
+
+
+async def count_partitions(connection: Connection) -> dict[str, int]:
+    """The partitions of every topic there is, by its name on the brokers. KafkaError when they do not answer."""
+    async with _admin(connection) as admin:
+        return await _partitions(admin)
 
 
 @asynccontextmanager
@@ -66,6 +73,13 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
     topics = await admin.describe_topics()
     return {topic["topic"]: len(topic["partitions"]) for topic in topics}
+
+
+async def _until_known(admin: AIOKafkaAdminClient, made: set[str]) -> dict[str, int]:
+    """What there is once the brokers have heard of the topics made: Kafka's controller answers before they have."""
+    while not made <= (found := await _partitions(admin)).keys():  # noqa: ASYNC110 -- nobody tells us
+        await asyncio.sleep(_PROPAGATION_SECONDS)
+    return found
 
 
 async def _create(

@@ -29,6 +29,7 @@ class Watch:
     """When the brokers last answered a fetch, by the event loop's clock; None: not yet."""
     _last_fetch: int = 0
     _sought: dict[TopicPartition, tuple[int, int, int]] = field(default_factory=dict)
+    _short: set[TopicPartition] = field(default_factory=set)
     _resting: dict[TopicPartition, tuple[int, float]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -45,9 +46,9 @@ class Watch:
                 log.info("could not look after the consumer", error=one_line(error))
 
     async def look(self) -> None:
-        """Compare client and ledger once, and mend what differs unless a batch is in flight or came in between."""
+        """Compare client and ledger once, and mend what differs, of partitions that no batch has touched meanwhile."""
         consumer, client = self.consumer, self.consumer.client
-        began = consumer.batches
+        began = consumer.ended()
         ledger = await consumer.pipeline.positions()
         assigned = client.assignment()
         at = await client.positions(assigned)
@@ -56,13 +57,52 @@ class Watch:
         ends = await client.end_offsets(assigned) if assigned else {}
         expected = {one: ledger[one].next_offset if one in ledger else beginnings[one] for one in assigned}
         self._tell(expected, ends)
-        if consumer.running or consumer.batches != began:
+        # Other partitions may be busy all the time: one at rest must be looked at nevertheless.
+        rest = [one for one in assigned if consumer.rests(one, began)]
+        self._apply_halts(assigned, rest, ledger)
+        await self._halt_shortened({one: (expected[one], ends[one]) for one in rest if one in ledger})
+        ours = [one for one in rest if one not in consumer.halted]
+        asked = await self._ask_for_proof([one for one in ours if one in consumer.unproven], expected)
+        # Just before is right too: there lies the record that proves the partition.
+        differing = {one: (expected[one], at[one]) for one in ours if not 0 <= expected[one] - at[one] <= 1}
+        await self._reconcile({one: both for one, both in differing.items() if one not in asked}, began)
+        if consumer.ended() != began or consumer.running:
             self._resting.clear()
             return
-        self._apply_halts(assigned, ledger)
-        ours = [one for one in assigned if one not in consumer.halted]
-        await self._reconcile({one: (expected[one], at[one]) for one in ours if expected[one] != at[one]})
         self._look_for_stall({one: at[one] for one in ours if ends[one] > at[one]})
+
+    async def _ask_for_proof(
+        self, unproven: list[TopicPartition], expected: Mapping[TopicPartition, int]
+    ) -> set[TopicPartition]:
+        """Have the record before the position of newly assigned partitions read again; those that were sought to it.
+
+        The pipeline halts a partition where it is another one. Where the log has none before the position, there is
+        nothing to compare, and the position is looked after as ever.
+        """
+        wanted = [one for one in unproven if self.consumer.unproven[one].again is None]
+        begins = await self.consumer.client.first_offsets(wanted) if wanted else {}
+        asked = set()
+        for one in wanted:
+            proof = self.consumer.unproven.get(one)
+            if proof is None:
+                continue
+            if begins[one] >= expected[one]:
+                del self.consumer.unproven[one]
+                continue
+            proof.again = expected[one] - 1
+            self.consumer.seek(one, proof.again, "proof")
+            asked.add(one)
+        return asked
+
+    async def _halt_shortened(self, logs: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Halt partitions whose log ends before the position, seen twice: a deposed leader may say so for a moment."""
+        short = {one: both for one, both in logs.items() if both[1] < both[0] and one not in self.consumer.halted}
+        for one, (expected, end) in short.items():
+            if one in self._short:
+                reason = f"TOPIC_CHANGED: the log ends at {end}, and {expected} would have been next"
+                await self.consumer.pipeline.halt(one, reason)
+                self.consumer.hold(one, reason)
+        self._short = set(short)
 
     def _tell(self, expected: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
         metrics = self.consumer.metrics
@@ -77,21 +117,24 @@ class Watch:
             self._last_fetch = last_fetch
             self.fetched_at = asyncio.get_running_loop().time()
 
-    def _apply_halts(self, assigned: list[TopicPartition], ledger: Mapping[TopicPartition, Position]) -> None:
+    def _apply_halts(
+        self, assigned: list[TopicPartition], rest: list[TopicPartition], ledger: Mapping[TopicPartition, Position]
+    ) -> None:
         """Halt here what is halted in the ledger, and nothing else. A rebalance forgets pauses."""
         halted = {one: ledger[one] for one in assigned if one in ledger and ledger[one].halted_at is not None}
         for partition, position in halted.items():
             self.consumer.hold(partition, str(position.halt_reason))
         for partition in set(self.consumer.halted) - set(halted):
-            self.consumer.take_up(partition)
+            # A batch that came in between may have halted what was not halted when the ledger was read.
+            if partition in rest or partition not in assigned:
+                self.consumer.take_up(partition)
 
-    async def _reconcile(self, differing: Mapping[TopicPartition, tuple[int, int]]) -> None:
+    async def _reconcile(self, differing: Mapping[TopicPartition, tuple[int, int]], began: int) -> None:
         """Seek to the ledger's positions. Records that the client fetched and dropped would else wait for the next one.
 
         A difference that stays after several seeks is a tail without records (transaction markers, compaction), not
         worth more of them: should there be records after all, the next one shows a gap.
         """
-        began = self.consumer.batches
         self._sought = {one: sought for one, sought in self._sought.items() if one in differing}
         for one, (expected, at) in differing.items():
             before = self._sought.get(one)
@@ -99,8 +142,8 @@ class Watch:
             self._sought[one] = (expected, at, times)
             if times > _SEEKS_BEFORE_SETTLED or await self.consumer.halt_if_lost(one, expected) is not False:
                 continue
-            if self.consumer.batches != began:
-                return
+            if not self.consumer.rests(one, began):
+                continue
             log.info("client sought to the ledger's position", partition=one, expected=expected, found=at)
             self.consumer.seek(one, expected, "reconciled")
 
