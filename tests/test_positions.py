@@ -1,4 +1,4 @@
-"""Positions: what lies in Kafka and what the ledger knows may drift apart in many ways, and none of them loses a record."""
+"""Positions: what lies in Kafka and what the ledger knows may drift apart in many ways; none of them loses a record."""
 
 import asyncio
 import socket

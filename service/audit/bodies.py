@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from service.audit.canonical import identity, instant
-from service.decide.decision import ItemVerdict, Outcome, Reason, Verdict
+from service.decide.decision import ItemVerdict, Outcome, Reason, Result, Verdict
 from service.decide.evaluate import ENGINE
 from service.decide.policy import Policy
 
@@ -167,8 +167,9 @@ def _reason(reason: Reason, verdict: Verdict, policy: Policy) -> Body:
         "result": reason.result.value,
         "outcome": _OUTCOMES[reason.outcome],
         "hold_kind": reason.hold_kind,
-        "message": rule.message or None,
-        "customer_message": rule.customer_message or None,
+        # What a rule says of those it hits would state as a fact what is not known.
+        "message": rule.message or None if reason.result is not Result.UNKNOWN else None,
+        "customer_message": rule.customer_message or None if reason.result is not Result.UNKNOWN else None,
         "missing": reason.missing,
         "clears": rule.clears,
         "items": [f"{verdict.items[index].model}/{verdict.items[index].delivery}" for index in reason.items],
