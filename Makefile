@@ -18,7 +18,7 @@ setup: $(READY) ## make the virtual environment in .venv
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "exportgate needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1); run: make PYTHON=python3.12" >&2; exit 1; }
-	@echo "setting up .venv (once, and again when requirements.lock changes)"
+	@echo "setting up .venv (once, and again when requirements.lock changes)" >&2
 	@rm -f $@
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock

@@ -13,7 +13,7 @@ from schemas.accounts import AccountClosed, AccountData, AccountFlagged, UserDat
 from schemas.contracts import ContractData, ContractTerminated
 from schemas.reviews import AccessEnforced, LicenseReviewed
 from service.audit.bodies import Cause, Origin
-from service.docket import Docket, quarantine_id
+from service.docket import Docket
 from service.ledger.quarantine import QuarantineRow
 from service.ledger.subjects import ACCOUNT, Subject
 from service.normalise import account_facts, contract_facts, flagged_facts, user_facts
@@ -64,7 +64,7 @@ def _escape(found: re.Match[str]) -> str:
     return "%20" if found[0] == " " else "%25"
 
 
-def decide_event(docket: Docket, cluster: str, event: Event) -> Fate:
+def decide_event(docket: Docket, event: Event) -> Fate:
     """Decide an event whose id is new."""
     told = _Told(event, cause_of(event), origin_of(event.record))
     keep(docket, event)
@@ -73,17 +73,17 @@ def decide_event(docket: Docket, cluster: str, event: Event) -> Fate:
     match data:
         case AccountData():
             account = docket.subject(data.account_id, ACCOUNT)
-            return _carry_state(docket, cluster, told, account, from_future=from_future)
+            return _carry_state(docket, told, account, from_future=from_future)
         case UserData():
             user = docket.subject(data.account_id, f"user:{data.user_id}")
-            return _carry_state(docket, cluster, told, user, from_future=from_future)
+            return _carry_state(docket, told, user, from_future=from_future)
         case ContractData():
             contract = docket.subject(data.account_id, f"contract:{data.contract_id}")
-            return _carry_state(docket, cluster, told, contract, from_future=from_future)
+            return _carry_state(docket, told, contract, from_future=from_future)
         case AccountFlagged():
             return _flag(docket, told, data)
         case AccountClosed() | UserLeft() | ContractTerminated():
-            return _end(docket, cluster, told, data)
+            return _end(docket, told, data)
         case LicenseReviewed() | AccessEnforced():
             return _record(docket, told, data)
         case _:
@@ -97,7 +97,7 @@ def duplicate(docket: Docket, event: Event) -> Fate:
     return Fate.DUPLICATE
 
 
-def conflict(docket: Docket, cluster: str, event: Event, *, reason: str, detail: str) -> Fate:
+def conflict(docket: Docket, event: Event, *, reason: str, detail: str) -> Fate:
     """Put aside an event that contradicts one accepted before; the first one stands, and the account is held for it."""
     unreadable = Unreadable(
         reason=reason,
@@ -108,15 +108,15 @@ def conflict(docket: Docket, cluster: str, event: Event, *, reason: str, detail:
         raw_sha256=event.raw_sha256,
         record=event.record,
     )
-    put_aside(docket, cluster, unreadable)
+    put_aside(docket, unreadable)
     return Fate.CONFLICT
 
 
-def put_aside(docket: Docket, cluster: str, unreadable: Unreadable) -> Fate:
+def put_aside(docket: Docket, unreadable: Unreadable) -> Fate:
     """Quarantine a record. A legible account is held by it: what could not be read may have been what mattered."""
     record, account_id = unreadable.record, unreadable.account_id
     origin = origin_of(record)
-    identity = quarantine_id(origin, cluster, unreadable.raw_sha256)
+    identity = docket.quarantine_id(account_id)
     keep(docket, unreadable)
     place = docket.write(
         account_id,
@@ -184,11 +184,11 @@ _State = AccountData | UserData | ContractData
 _End = AccountClosed | UserLeft | ContractTerminated
 
 
-def _carry_state(docket: Docket, cluster: str, told: _Told, subject: Subject, *, from_future: bool) -> Fate:
+def _carry_state(docket: Docket, told: _Told, subject: Subject, *, from_future: bool) -> Fate:
     data = told.event.data
     if not isinstance(data, _State):
         raise TypeError(f"{told.event.type} carries no state")
-    refused = _out_of_order(docket, cluster, told.event, subject, data)
+    refused = _out_of_order(docket, told.event, subject, data)
     if refused is not None:
         return refused
     subject.ended = False
@@ -206,7 +206,7 @@ def _carry_state(docket: Docket, cluster: str, told: _Told, subject: Subject, *,
     return Fate.DECISION
 
 
-def _out_of_order(docket: Docket, cluster: str, event: Event, subject: Subject, data: _State | _End) -> Fate | None:
+def _out_of_order(docket: Docket, event: Event, subject: Subject, data: _State | _End) -> Fate | None:
     """The fate of an event that is not newer than what is known of its subject.
 
     None when it is newer, and then noted.
@@ -226,10 +226,10 @@ def _out_of_order(docket: Docket, cluster: str, event: Event, subject: Subject, 
     detail = (
         f"version {data.version} of {subject.subject_id} was accepted with other content; send it as a newer version"
     )
-    return conflict(docket, cluster, event, reason="CONFLICTING_VERSION", detail=detail)
+    return conflict(docket, event, reason="CONFLICTING_VERSION", detail=detail)
 
 
-def _end(docket: Docket, cluster: str, told: _Told, data: _End) -> Fate:
+def _end(docket: Docket, told: _Told, data: _End) -> Fate:
     subject_id = (
         ACCOUNT
         if isinstance(data, AccountClosed)
@@ -238,7 +238,7 @@ def _end(docket: Docket, cluster: str, told: _Told, data: _End) -> Fate:
         else f"contract:{data.contract_id}"
     )
     subject = docket.subject(data.account_id, subject_id)
-    refused = _out_of_order(docket, cluster, told.event, subject, data)
+    refused = _out_of_order(docket, told.event, subject, data)
     if refused is not None:
         return refused
     dependents = docket.live_dependents(data.account_id) if subject_id == ACCOUNT else []
@@ -251,11 +251,13 @@ def _flag(docket: Docket, told: _Told, data: AccountFlagged) -> Fate:
     """Learn a report of the provider's monitoring. Of a closed account nothing stands; it counts once that is back."""
     account = docket.subject(data.account_id, ACCOUNT)
     docket.learn(account, flagged_facts(data, earlier=docket.own_facts(account)))
-    if account.ended:
-        docket.write(data.account_id, "flagged", _mention(told.event))
-        return Fate.RECORDED
-    docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
-    return Fate.DECISION
+    if not account.ended:
+        docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
+        return Fate.DECISION
+    docket.write(data.account_id, "flagged", _mention(told.event))
+    for subject in docket.live_dependents(data.account_id):
+        docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
+    return Fate.RECORDED
 
 
 def _record(docket: Docket, told: _Told, data: LicenseReviewed | AccessEnforced) -> Fate:

@@ -93,6 +93,11 @@ class Docket:
         if subject.subject_id != ACCOUNT:
             self._dependents[subject.account_id].add(subject.key)
 
+    def quarantine_id(self, account_id: str | None) -> UUID:
+        """The id of a record that is put aside in the next entry of its lane: a place in history is taken once."""
+        lane = self.lane(account_id)
+        return identity("quarantine", self.installation.epoch, lane, self.scribe.heads[lane].next_seq)
+
     def open_another(self, account_id: str) -> bool:
         """Count one more open record of an account; whether it is the first, so that the account is now held."""
         self.unread[account_id] = self.unread.get(account_id, 0) + 1
@@ -186,8 +191,3 @@ class Docket:
             known=account.is_known,
             held=self.unread.get(subject.account_id, 0) > 0,
         )
-
-
-def quarantine_id(origin: Origin, cluster: str, raw_sha256: bytes) -> UUID:
-    """The same record in the same place gives the same id."""
-    return identity("quarantine", cluster, origin.topic, origin.partition, origin.offset, raw_sha256.hex())

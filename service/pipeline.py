@@ -186,7 +186,7 @@ class Pipeline:
             report.policy_sha256 = docket.policy.sha256
             _journal_gaps(docket, sifted.passed)
             for one in fresh:
-                report.fates[_decide_one(docket, self.cluster, one, inbox).value] += 1
+                report.fates[_decide_one(docket, one, inbox).value] += 1
             report.outcomes.update(row.outcome for row in docket.decisions)
             await write(tx, docket)
             report.next_offsets = {partition_of(one.record): one.record.offset + 1 for one in fresh}
@@ -255,15 +255,15 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def _decide_one(docket: Docket, cluster: str, one: Read, inbox: Inbox) -> Fate:
+def _decide_one(docket: Docket, one: Read, inbox: Inbox) -> Fate:
     if isinstance(one, Unreadable):
-        return put_aside(docket, cluster, one)
+        return put_aside(docket, one)
     if inbox.is_new(one):
-        return decide_event(docket, cluster, one)
+        return decide_event(docket, one)
     if inbox.hash_of(one) == one.raw_sha256:
         return duplicate(docket, one)
     detail = "an event of this source and id was accepted with other bytes; a correction needs an id of its own"
-    return conflict(docket, cluster, one, reason="CONFLICTING_DUPLICATE", detail=detail)
+    return conflict(docket, one, reason="CONFLICTING_DUPLICATE", detail=detail)
 
 
 def _journal_gaps(docket: Docket, passed: Mapping[TopicPartition, Gap]) -> None:

@@ -47,7 +47,6 @@ async def redrive(
     person: Person,
     *,
     corrected: bytes | None,
-    cluster: str,
     environment: str | None,
     load_policy: PolicyLoader,
 ) -> Fate:
@@ -74,7 +73,7 @@ async def redrive(
     if not accepted and (known[event.source, event.id] != event.raw_sha256 or row.reason.startswith("CONFLICTING")):
         raise CannotResolve(_FIRST_STANDS)
     last = await _resolve(tx, docket, row, "redriven", person)
-    fate = decide_event(docket, cluster, event) if accepted else duplicate(docket, event)
+    fate = decide_event(docket, event) if accepted else duplicate(docket, event)
     if fate is Fate.CONFLICT:
         raise CannotResolve(_FIRST_STANDS)
     if last and (fate is not Fate.DECISION or not event.type.startswith("account.")):

@@ -186,6 +186,72 @@ async def test_every_fact_of_the_vocabulary_is_printed(cli: Cli) -> None:
     assert all(name in table for name in rows)
 
 
+async def test_other_text_of_the_same_meaning_is_told_from_the_same_text(cli: Cli, small_file: Path) -> None:
+    await cli("policy", "publish", str(small_file), "--by", "ann")
+    assert "exactly as it stands" in (await cli("policy", "publish", str(small_file), "--by", "ann")).out
+    _write(small_file, f"# A comment.\n{_SMALL_1}")
+    again = await cli("policy", "publish", str(small_file), "--by", "ann")
+    assert (again.code, "was published before, with the same meaning" in again.out) == (0, True)
+
+
+async def test_an_activation_says_what_takes_over_and_how_it_is_superseded(cli: Cli, small_file: Path) -> None:
+    await cli("policy", "publish", str(small_file), "--by", "ann")
+    _write(small_file, SMALL.format(version="2", held="fable-5"))
+    await cli("policy", "publish", str(small_file), "--by", "ann")
+    who = ("--by", "bob", "--reason", "a test")
+    later = await cli("policy", "activate", "2", *who, "--at", "2099-01-01T00:00:00Z")
+    assert "from 1 January 2099 at 00:00:00 UTC. It cannot be taken back, but another" in " ".join(later.out.split())
+    first = await cli("policy", "activate", "1", *who)
+    assert "until 1 January 2099 at 00:00:00 UTC, when 2 takes over.\n" in f"{' '.join(first.out.split())}\n"
+    (told,) = (await cli("policy", "activate", "1", *who, "--json")).json
+    assert (told["in_force_until"], told["followed_by"]) == ("2099-01-01T00:00:00Z", "2")
+
+
+_PARENT = """
+cases:
+  - case: a London bank is approved
+    given: {customer.headquartered_in: GB, items: [{model: fable-5}]}
+    expect: {outcome: approve}
+  - case: Tehran is denied
+    given: {customer.headquartered_in: IR, items: [{model: fable-5}]}
+    expect: {outcome: deny}
+"""
+
+_CHILD = """\
+policy: small
+version: "2"
+title: A letter
+instrument: {kind: letter, issuer: BIS, received_at: "2026-06-12T21:21:00Z"}
+legal_status: in_force
+enforcement: enforced
+extends: "1"
+rules:
+  - rule: letter
+    outcome: hold
+    hold_kind: license_required
+    scope: item
+    title: The letter
+    citation: {text: "A letter"}
+    in_force: [{from: "2026-06-12T21:21:00Z", to: null}]
+    when: {fact: item.model, in: [fable-5]}
+"""
+
+
+async def test_a_version_without_cases_is_warned_of_and_changed_cases_of_its_parent_are_named(
+    cli: Cli, tmp_path: Path
+) -> None:
+    _write(tmp_path / "1.yaml", _SMALL_1 + _PARENT)
+    child = _write(tmp_path / "2.yaml", _CHILD)
+    for command in (("publish", child, "--by", "ann"), ("test", child)):
+        answer = await cli("policy", *command)
+        assert answer.code == 0
+        warning, change = answer.err.splitlines()
+        assert warning.startswith("warning: 2 has no cases")
+        assert "case 'a London bank is approved': was approve, is hold (found: letter hit)" in change
+    *_, told = (await cli("policy", "test", child, "--json")).json
+    assert "a London bank is approved" in told["changes"]
+
+
 # ---------------------------------------------------------------------------------------------------- misuse
 _MISUSE: list[tuple[list[str], list[str]]] = [
     (["policy", "activate", "7", "--by", "bob", "--reason", "r"], ["no version '7' is published", "policy list"]),
@@ -194,7 +260,12 @@ _MISUSE: list[tuple[list[str], list[str]]] = [
         ["policy", "activate", "1", "--by", "bob", "--reason", "r", "--at", "2026-01-01T00:00:00Z"],
         ["may not reach into the past"],
     ),
-    (["policy", "activate", "1", "--by", "bob"], ["Missing option '--reason'", "exportgate policy activate --help"]),
+    (["policy", "activate", "1", "--by", "bob"], ["Missing option '--reason'. See: exportgate policy activate --help"]),
+    (["policy", "activate", "1", "--by", " \t", "--reason", "r"], ["'--by'", "without control characters"]),
+    (["policy", "activate", "1", "--by", "bob", "--reason", " \u200b "], ["'--reason'", "that says something"]),
+    (["policy", "publish", "nowhere.yaml", "--by", ""], ["'--by'", "expected text that says something, got ''. See:"]),
+    (["quarantine", "dismiss", "17", "--by", "eve", "--reason", "\x1b[2J"], ["'--reason'", "control characters"]),
+    (["positions", "accept-gap", "accounts.v1", "0", "--by", "  ", "--reason", "r"], ["'--by'"]),
     (["policy", "show", "z" * 64], ["no version"]),
     (["policy", "publish", "nowhere.yaml", "--by", "ann"], ["nowhere.yaml cannot be read"]),
     (["policy"], ["Missing command", "exportgate policy --help"]),
@@ -299,6 +370,8 @@ rules:
         - {fact: customer.headquartered_in, in: [AE]}
         - {fact: customer.owners_disclosed, is: false}
     clears: ["The owners with their shares"]
+    message: The owners are hidden.
+    customer_message: You hide who owns you.
 """
 
 HELD = """\
@@ -346,8 +419,7 @@ It cannot be told whether the rule “Owners not disclosed” (owners_undisclose
 user is held. The law: 15 CFR part 732, Supplement No. 3. What is not known: whether the owners were
 disclosed (customer.owners_disclosed). What would clear it: The owners with their shares.
 
-The customer acts next, by sending what is missing. The customer may be told: “We have to check your
-account under export control law before it can be used.”
+The customer acts next, by sending what is missing.
 
 The policy was small, version 2026-06-12 (“The letter of June”), in force since <moment>; bob
 activated it (“a test”).
@@ -404,6 +476,13 @@ async def test_an_approval_that_was_replaced_is_explained(cli: Cli, under_the_le
 async def test_a_doubt_is_explained_by_what_is_missing(cli: Cli) -> None:
     answer = await cli("decisions", "explain", "acct-2", "user:user-1")
     assert _unwrapped(answer.out) == _unwrapped(DOUBTFUL)
+
+
+async def test_every_model_is_named_however_many_there_are(cli: Cli, ledger: Ledger) -> None:
+    models = [f"model-{number}" for number in range(9)]
+    await ledger.decide(signed_up(items=[{"model": model, "delivery": "api"} for model in models]))
+    told = (await cli("decisions", "explain", "acct-1", "--json")).json[0]["words"]
+    assert all(model in told[0] for model in models)
 
 
 @pytest.mark.usefixtures("under_the_letter")
@@ -728,3 +807,54 @@ def test_as_a_process_it_answers_and_ctrl_c_ends_it_quietly_with_130(ledger: Led
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=_DEADLINE_SECONDS)
     assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def test_a_reader_who_leaves_is_not_blamed_on_the_database(under_the_letter: Ledger) -> None:
+    environment = {**os.environ, "EXPORTGATE_DATABASE_URL": under_the_letter.superuser_url}
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    for command in (
+        ["decisions", "tail"],
+        ["decisions", "explain", "acct-1"],
+        ["policy", "list", "--json"],
+        ["--version"],
+    ):
+        done = subprocess.run(
+            [*_EXPORTGATE, *command],
+            cwd=_ROOT,
+            env=environment,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            timeout=_DEADLINE_SECONDS,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (141, b""), command
+    os.close(write_end)
+
+
+_INTERRUPTED_WHILE_IT_LOADS = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class CtrlC(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+from service.cli import main
+main()
+"""
+
+
+def test_ctrl_c_while_it_still_loads_is_quiet_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_WHILE_IT_LOADS], cwd=_ROOT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_what_make_says_of_its_set_up_stays_out_of_the_output() -> None:
+    rule = (_ROOT / "Makefile").read_text().partition("$(READY): ")[2].partition("\n\n")[0]
+    (said,) = [line for line in rule.splitlines() if "setting up" in line]
+    assert said.endswith(">&2")

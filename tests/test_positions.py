@@ -30,6 +30,10 @@ PLACE = (TOPIC, murmur2(b"acct-1") % PARTITIONS)
 
 on_kafka = pytest.mark.only_on("kafka", reason="the embedded broker deletes no records and knows no transactions")
 
+on_kafka_offsets = pytest.mark.only_on(
+    "kafka", reason="the embedded broker takes no offsets for a group that had members"
+)
+
 
 def _events(count: int, first: int = 1, name: str = "e") -> list[Json]:
     """Events of one account, so that all lie in one partition, each newer than the one before."""
@@ -122,7 +126,11 @@ async def _make_anew(stream: Stream) -> None:
             answer = await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
             return bool(answer.topic_errors[0][1] == 0)
 
+        async def is_known() -> bool:
+            return name in await admin.list_topics()
+
         await eventually(is_made, "the topic is made anew")
+        await eventually(is_known, "the brokers know of it")
 
 
 async def _send_in_transactions(stream: Stream, *groups: Sequence[Json], abort: Sequence[Json] = ()) -> None:
@@ -153,6 +161,7 @@ async def test_the_first_start_begins_at_the_beginning_of_the_log(stream: Stream
     assert await _decided(ledger) == 5
 
 
+@on_kafka_offsets
 async def test_offsets_in_kafka_that_lag_behind_make_nothing_be_decided_again(stream: Stream, ledger: Ledger) -> None:
     settings = stream.settings(ledger)
     sent = await stream.send(*_events(10))
@@ -166,6 +175,7 @@ async def test_offsets_in_kafka_that_lag_behind_make_nothing_be_decided_again(st
     assert await _fates(ledger) == before + Counter(decision=1)
 
 
+@on_kafka_offsets
 async def test_offsets_in_kafka_that_run_ahead_of_an_idle_partition_are_not_believed(
     stream: Stream, ledger: Ledger
 ) -> None:
@@ -251,6 +261,23 @@ async def test_a_topic_that_was_made_anew_while_we_were_away_halts(stream: Strea
         await eventually(lambda: stream.done(ledger, sent), "the first records are done")
     await _make_anew(stream)
     await stream.send(*_events(refill, first=100, name="anew"))
+    async with _unready(settings) as port:
+        await _assert_halted(ledger, port, "TOPIC_CHANGED")
+    assert await _decided(ledger) == 5
+
+
+@on_kafka
+async def test_a_topic_made_anew_halts_even_where_kafka_holds_the_offset_of_the_old_one(
+    stream: Stream, ledger: Ledger
+) -> None:
+    settings = stream.settings(ledger)
+    sent = await stream.send(*_events(5))
+    async with service(settings):
+        await eventually(lambda: stream.done(ledger, sent), "the first records are done")
+    await _make_anew(stream)
+    await stream.send(*_events(8, first=100, name="anew"))
+    # The client begins behind the new records 0 to 4, and nothing but the record before the position gives it away.
+    await stream.commit(settings.kafka_topic_prefix + settings.kafka_group_id, {PLACE: 5})
     async with _unready(settings) as port:
         await _assert_halted(ledger, port, "TOPIC_CHANGED")
     assert await _decided(ledger) == 5

@@ -21,9 +21,7 @@ async def put_aside(ledger: Ledger, value: bytes, key: bytes | None = b"acct-1")
 
 async def redriven(ledger: Ledger, identity: UUID, corrected: bytes | None = None) -> Fate:
     async with ledger.engine("reviewer").begin() as tx:
-        return await redrive(
-            tx, identity, ANN, corrected=corrected, cluster="test", environment=None, load_policy=load_resolved
-        )
+        return await redrive(tx, identity, ANN, corrected=corrected, environment=None, load_policy=load_resolved)
 
 
 async def dismissed(ledger: Ledger, identity: UUID) -> None:

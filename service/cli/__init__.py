@@ -1,95 +1,32 @@
-"""The `exportgate` command: one module a group of commands, and the one place where errors become exit codes."""
+"""The `exportgate` command: one module a group of commands. This one is light: Ctrl-C is quiet early."""
 
-import logging
+import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, cast
 
-import typer
-
-from service import __version__
-from service import app as exportgate
-from service.cli import database, decisions, demo, events, policy, positions, quarantine, relay, status
-from service.cli.output import Failed, Misuse, example
-from service.cli.replay import replay
-from service.cli.serve import serve
-from service.embedded.server import EmbeddedServerError
-from service.stream.connection import StreamError
-
-OK, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
-_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
-"""Every kind of misuse that typer itself finds; typer exports of these classes only one of the leaves."""
-
-app = typer.Typer(
-    name="exportgate",
-    help="Decides whether a customer may be licensed under the export policy in force.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("demo", short_help="See it all work, in a minute.", epilog=example("exportgate demo --json"))(demo.demo)
-app.command("serve", short_help="Decide events until stopped.", epilog=example("exportgate serve --embedded"))(serve)
-app.add_typer(database.app, name="db")
-app.add_typer(policy.app, name="policy")
-app.add_typer(events.app, name="events")
-app.add_typer(decisions.app, name="decisions")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(positions.app, name="positions")
-app.add_typer(relay.app, name="relay")
-app.add_typer(status.app, name="status")
-app.command(
-    "replay",
-    short_help="Make every decision again and compare.",
-    epilog=example("exportgate replay --since 2026-06-12T21:21:00Z"),
-)(replay)
-
-
-def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer passes the option's value
-    if wanted:
-        sys.stdout.write(f"exportgate {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def _exportgate(
-    *,
-    _shown: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Decides whether a customer may be licensed under the export policy in force."""
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 a failed check, 2 misuse, 130 Ctrl-C."""
-    # What libraries complain about is said by us, once and in words; `serve` sets up logging of its own.
-    logging.root.addHandler(logging.NullHandler())
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line and exit: 0 done, 1 a failed check, 2 misuse, 130 Ctrl-C, 141 nobody reads the output."""
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    _drop_unread_output()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. What goes wrong in a way that was foreseen is one line on stderr."""
+    from service.cli import commands  # noqa: PLC0415 -- it takes a second, in which Ctrl-C may come
+
+    return commands.run(arguments)
+
+
+def _drop_unread_output() -> None:
+    """Flush stdout. Where nobody reads it any more, Python itself would complain about that on its way out."""
     try:
-        code = app(list(arguments) or ["--help"], prog_name="exportgate", standalone_mode=False)
-    except _UsageError as error:
-        return _end(_one_line(error), MISUSE)
-    except (Misuse, exportgate.MisconfiguredError) as error:
-        return _end(str(error), MISUSE)
-    except (Failed, exportgate.ServiceFailed, EmbeddedServerError, StreamError) as error:
-        return _end(str(error), FAILED)
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
-    return code if isinstance(code, int) else OK
-
-
-def _end(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    return code
-
-
-def _one_line(error: Exception) -> str:
-    """What typer found wrong, and where help is."""
-    message = getattr(error, "format_message", error.__str__)()
-    context = getattr(error, "ctx", None)
-    command = "exportgate" if context is None else context.command_path
-    return f"{message} See: {command} --help"
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -108,7 +108,8 @@ def _reason(reason: Body, body: Body, finder: Finder) -> str:
     rule = f"“{reason['title']}” ({reason['rule']})"
     told = [_finding(reason, rule, _about(reason, body), body)]
     told.append(f"The law: {words.sentence(reason['citation'])}")
-    if reason["message"] and reason["message"] != reason["title"]:
+    # Of what cannot be told, a message would state as a fact what is not known.
+    if reason["message"] and reason["message"] != reason["title"] and reason["result"] != "unknown":
         told.append(words.sentence(reason["message"]))
     found = finder.found(reason)
     if found:
@@ -159,7 +160,7 @@ def _plainly(finder: Finder) -> str:
 def _next_step(body: Body, reasons: Sequence[Body]) -> str:
     told = [_ACTORS[body["next_actor"]]] if body["next_actor"] else []
     # A denial must not be blurred by what would help only if there were none.
-    decisive = [one for one in reasons if one["outcome"] == body["outcome"] != "approve"]
+    decisive = [one for one in reasons if one["outcome"] == body["outcome"] != "approve" and one["result"] != "unknown"]
     messages = [one["customer_message"] for one in decisive if one["customer_message"]]
     if messages:
         told.append(f"The customer may be told: “{' '.join(dict.fromkeys(messages))}”")

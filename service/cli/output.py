@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -20,8 +21,26 @@ WIDEST = 100
 _NOT_A_TERMINAL = 160
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program, and nothing else.")]
-By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; kept in the journal for ever.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal for ever.")]
+
+
+def _said(text: str) -> str:
+    """The text of an option that is kept in the journal. Misuse when it says nothing, or not what a terminal shows."""
+    if any(unicodedata.category(letter) in _UNSEEN for letter in text):
+        raise typer.BadParameter(f"expected text on one line without control characters, got {text!a}")
+    if not any(letter.isprintable() and not letter.isspace() for letter in text):
+        raise typer.BadParameter(f"expected text that says something, got {text!a}")
+    return text
+
+
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, of bytes that are no UTF-8, and of separators of lines."""
+
+By = Annotated[
+    str, typer.Option("--by", metavar="NAME", callback=_said, help="Who does it; kept in the journal for ever.")
+]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", callback=_said, help="Why; kept in the journal for ever.")
+]
 
 
 class Misuse(Exception):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 2
@@ -30,6 +49,10 @@ class Misuse(Exception):  # noqa: N818 -- it tells the caller what to do: say it
 
 class Failed(Exception):  # noqa: N818 -- as above, exit 1
     """What was asked for was tried and did not succeed, or a check did not hold. The message is one line."""
+
+
+class ReaderGone(Exception):  # noqa: N818 -- as above, exit 141 as other programs do
+    """Nobody reads stdout any more, as after `| head`. It is no OSError, which would be taken for the database's."""
 
 
 def example(command: str) -> str:
@@ -45,9 +68,9 @@ def console() -> Console:
 
 def say(text: str) -> None:
     """Print prose; a paragraph is wrapped at a width that can be read."""
-    out = console()
+    width = min(WIDEST, console().width)
     for line in text.split("\n"):
-        out.print(textwrap.fill(line, min(WIDEST, out.width), break_long_words=False, break_on_hyphens=False))
+        emit_bytes(f"{textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)}\n".encode())
 
 
 def warn(text: str) -> None:
@@ -80,10 +103,13 @@ def emit(value: object) -> None:
 
 
 def emit_bytes(content: bytes) -> None:
-    """Print bytes as they are."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    """Print bytes as they are. ReaderGone when nobody takes them."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def clock(at: datetime | None) -> str:

@@ -1,6 +1,7 @@
 """`exportgate policy`: publish, activate, look at and test the law as it is decided by."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.cli import vocabulary
 from service.cli.connect import ledger, run, sqlstate
+from service.cli.documents import all_hold, changed_cases, check_documents, load, warn_of
 from service.cli.output import (
     AsJson,
     By,
@@ -34,8 +36,8 @@ from service.ledger.policies import (
     policy_document,
     resolved_policy,
 )
-from service.policies import LoadedPolicy, PolicyRefused, load_file, policy_files
-from service.policies.cases import CaseResult, run_cases
+from service.policies import LoadedPolicy, PolicyRefused
+from service.policies.cases import run_cases
 from service.policies.lifecycle import activate as activate_policy
 from service.policies.lifecycle import publish as publish_policy
 from service.policies.model import read_instant
@@ -45,6 +47,9 @@ app = typer.Typer(help="Publish, activate, show and test policy versions.")
 app.command("facts", short_help="Print every fact a policy may ask for.", epilog=example("exportgate policy facts"))(
     vocabulary.facts
 )
+app.command(
+    "test", short_help="Check documents and run their cases.", epilog=example("exportgate policy test deploy/policies")
+)(check_documents)
 
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")]
 _UNIQUE = "23505"
@@ -62,24 +67,29 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Store a version whose golden cases all hold. Nothing is decided by it until it is activated."""
-    loaded = _load(file)
+    loaded = load(file)
     failures = [result.failure for result in run_cases(loaded.policy, loaded.cases) if result.failure is not None]
     if failures:
         for failure in failures:
             warn(failure)
         cases = plural(len(loaded.cases), "case")
         raise Failed(f"not published: {len(failures)} of {cases} of {file.name} fail; correct the rules or the cases")
-    stored = run(_publish(loaded, by))
+    changed = changed_cases(file, loaded)
+    before = run(_publish(loaded, by))
     policy = loaded.policy
+    if not as_json:
+        warn_of(loaded, changed)
     if as_json:
-        emit({"name": policy.name, "version": policy.version, "sha256": policy.sha256, "stored": stored})
-    elif stored:
+        emit({"name": policy.name, "version": policy.version, "sha256": policy.sha256, "stored": before is None,
+              "cases": len(loaded.cases), "changed_parent_cases": changed})  # fmt: skip
+    elif before is None:
         say(
-            f"Published {policy.name} {policy.version} ({policy.sha256}); {_all_hold(len(loaded.cases))}.\n"
+            f"Published {policy.name} {policy.version} ({policy.sha256}); {all_hold(len(loaded.cases))}.\n"
             f"Nothing is decided by it yet: exportgate policy activate {policy.version} --by NAME --reason TEXT"
         )
     else:
-        say(f"{policy.name} {policy.version} was published before, exactly as it stands ({policy.sha256}).")
+        how = "exactly as it stands" if before == loaded.document else "with the same meaning"
+        say(f"{policy.name} {policy.version} was published before, {how} ({policy.sha256}).")
 
 
 @app.command(
@@ -98,11 +108,14 @@ def activate(
 ) -> None:
     """Put a published version in force, now or at a time to come; events are decided by it from then on."""
     when = None if at is None else _instant(at)
-    sha256, effective_at = run(_activate(version, when, by, reason))
+    spell = run(_activate(version, when, by, reason))
     if as_json:
-        emit({"version": version, "sha256": sha256, "in_force_from": effective_at})
-    else:
-        say(f"{version} is in force from {moment(effective_at)}.")
+        emit({"version": version, "sha256": spell.sha256, "in_force_from": spell.start, "in_force_until": spell.end,
+              "followed_by": spell.followed_by})  # fmt: skip
+        return
+    end = "" if spell.end is None else f" until {moment(spell.end)}, when {spell.followed_by} takes over"
+    later = "" if when is None else " It cannot be taken back, but another activation that begins later supersedes it."
+    say(f"{version} is in force from {moment(spell.start)}{end}.{later}")
 
 
 @app.command("list", short_help="List versions and when they were in force.", epilog=example("exportgate policy list"))
@@ -145,78 +158,6 @@ def show(
     emit_bytes(run(_show(version, resolved=resolved)))
 
 
-@app.command(
-    "test", short_help="Check documents and run their cases.", epilog=example("exportgate policy test deploy/policies")
-)
-def check_documents(
-    paths: Annotated[list[Path], typer.Argument(metavar="DIR-or-FILE...", help="Documents, or directories of them.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Check documents and run their golden cases, without a database; exit 1 when one is refused or fails."""
-    files = [file for path in paths for file in _files(path)]
-    refused, results = 0, list[CaseResult]()
-    for file in files:
-        try:
-            loaded = _load(file)
-        except Failed as refusal:
-            refused += 1
-            _tell_refused(file, str(refusal), as_json=as_json)
-            continue
-        ran = run_cases(loaded.policy, loaded.cases)
-        results += ran
-        _tell(loaded, ran, as_json=as_json)
-    failed = sum(result.failure is not None for result in results)
-    documents, cases = plural(len(files), "document"), plural(len(results), "case")
-    if refused or failed:
-        raise Failed(f"{documents}, {cases}: {failed} failed, {plural(refused, 'document')} refused")
-    if not as_json:
-        say(f"{documents}, {cases}: all hold.")
-
-
-def _load(file: Path) -> LoadedPolicy:
-    try:
-        return load_file(file)
-    except PolicyRefused as refusal:
-        raise Failed(str(refusal)) from None
-    except OSError as error:
-        raise Misuse(f"expected a policy document, but {file} cannot be read: {error.strerror}") from None
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = policy_files(path)
-    if not found:
-        raise Misuse(f"expected policy documents (*.yaml with a line 'policy:') in {path}, found none")
-    return found
-
-
-def _tell_refused(file: Path, message: str, *, as_json: bool) -> None:
-    if as_json:
-        emit({"file": str(file), "refused": message})
-    else:
-        warn(message)
-
-
-def _tell(loaded: LoadedPolicy, results: Sequence[CaseResult], *, as_json: bool) -> None:
-    version = loaded.policy.version
-    if as_json:
-        for result in results:
-            emit({"version": version, "case": result.case.name, "place": result.case.place,
-                  "holds": result.failure is None, "failure": result.failure})  # fmt: skip
-        return
-    failures = [result.failure for result in results if result.failure is not None]
-    for failure in failures:
-        warn(failure)
-    told = f"{len(failures)} of {plural(len(results), 'case')} fail" if failures else _all_hold(len(results))
-    say(f"{version}: {plural(len(loaded.policy.rules), 'rule')}, {told}")
-
-
-def _all_hold(cases: int) -> str:
-    return "it has no cases" if cases == 0 else f"{'its case holds' if cases == 1 else f'all {cases} cases hold'}"
-
-
 def _instant(text: str) -> datetime:
     try:
         return read_instant(text)
@@ -224,12 +165,14 @@ def _instant(text: str) -> datetime:
         raise Misuse(f"--at: {error}") from None
 
 
-async def _publish(loaded: LoadedPolicy, by: str) -> bool:
+async def _publish(loaded: LoadedPolicy, by: str) -> bytes | None:
+    """Store a version; the document it was published with before, None when it is new."""
     try:
         async with ledger("policy_officer") as tx:
-            return await publish_policy(
+            is_new = await publish_policy(
                 tx, policy=loaded.policy, document=loaded.document, resolved=loaded.resolved, published_by=by
             )
+            return None if is_new else (await _find(tx, loaded.policy.sha256))[1]
     except IntegrityError as error:
         if sqlstate(error) != _UNIQUE:
             raise
@@ -240,11 +183,26 @@ async def _publish(loaded: LoadedPolicy, by: str) -> bool:
         ) from None
 
 
-async def _activate(version: str, at: datetime | None, by: str, reason: str) -> tuple[bytes, datetime]:
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """From when a version is in force, and until when which other version takes over; None when none is to come."""
+
+    sha256: bytes
+    start: datetime
+    end: datetime | None
+    followed_by: str | None
+
+
+async def _activate(version: str, at: datetime | None, by: str, reason: str) -> _InForce:
     try:
         async with ledger("policy_officer") as tx:
             sha256, _ = await _find(tx, version)
-            return sha256, await activate_policy(tx, sha256=sha256, at=at, activated_by=by, reason=reason)
+            start = await activate_policy(tx, sha256=sha256, at=at, activated_by=by, reason=reason)
+            later = [one for one in await list_activations(tx) if one.effective_at > start]
+            if not later:
+                return _InForce(sha256, start, None, None)
+            versions = {one.sha256: one.version for one in await list_policies(tx)}
+            return _InForce(sha256, start, later[0].effective_at, versions[later[0].policy_sha256])
     except PolicyRefused as refusal:
         raise (Failed if at is None else Misuse)(str(refusal)) from None
     except IntegrityError as error:

@@ -182,7 +182,6 @@ async def _redrive(identity: UUID, person: Person, corrected: bytes | None) -> F
                 identity,
                 person,
                 corrected=corrected,
-                cluster="redrive",
                 environment=environment,
                 load_policy=load_resolved,
             )

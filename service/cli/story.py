@@ -13,7 +13,7 @@ from service.cli.connect import ledger
 from service.cli.explain import Story, explain
 from service.cli.found import Finder
 from service.cli.output import Failed, Misuse
-from service.cli.words import joined
+from service.cli.words import few
 from service.decide.facts import Facts
 from service.ledger.engine import Tx
 from service.ledger.history import DecisionRow, decisions_of, find_decision, journal_entry, read_evidence
@@ -79,7 +79,7 @@ async def _latest(tx: Tx, account_id: str, subject_id: str) -> DecisionRow:
         return max(mine, key=_revision)
     others = list(dict.fromkeys(row.subject_id for row in rows))
     if others:
-        known = joined(others)
+        known = few(others)
         raise Misuse(f"nothing was decided about '{subject_id}' of account {account_id}, but about {known}")
     raise Misuse(
         f"'{account_id}' is neither a decision nor an account that was decided; see: exportgate decisions tail"
@@ -131,4 +131,4 @@ async def _others(tx: Tx, account_id: str) -> list[str]:
     if not found:
         return []
     example = f"exportgate decisions explain {account_id} {found[0]}"
-    return [f"Also decided of this account: {joined(found)}. To have one explained:\n  {example}"]
+    return [f"Also decided of this account: {few(found)}. To have one explained:\n  {example}"]

@@ -36,11 +36,16 @@ def moment(at: datetime) -> str:
 
 
 def joined(parts: Iterable[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`; of a long list the first few and how many more."""
+    """`a`, `a and b`, `a, b and c`; everything is named, however many there are."""
     shown = list(parts)
-    if len(shown) > _MOST_LISTED:
-        shown = [*shown[: _MOST_LISTED - 1], f"{len(shown) - _MOST_LISTED + 1} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {last} {shown[-1]}" if shown else "nothing"
+
+
+def few(parts: Sequence[str]) -> str:
+    """As `joined`; of a long list the first few and how many more."""
+    if len(parts) <= _MOST_LISTED:
+        return joined(parts)
+    return joined([*parts[: _MOST_LISTED - 1], f"{len(parts) - _MOST_LISTED + 1} more"])
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -1,0 +1,154 @@
+"""Policy documents as files: read, tried on their own cases and on their parent's, and what came of it told."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.output import AsJson, Failed, Misuse, emit, say, warn
+from service.cli.words import plural
+from service.decide.decision import Outcome, Verdict
+from service.policies import LoadedPolicy, PolicyRefused, load_file, policy_files
+from service.policies.cases import CaseResult, run_cases
+from service.policies.document import Document, read_document
+from service.policies.model import read_instant
+
+
+def check_documents(
+    paths: Annotated[list[Path], typer.Argument(metavar="DIR-or-FILE...", help="Documents, or directories of them.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check documents and run their golden cases, without a database; exit 1 when one is refused or fails.
+
+    Cases of the version it extends that now come out differently are named, and refuse nothing.
+    """
+    files = [file for path in paths for file in _files(path)]
+    refused, results = 0, list[CaseResult]()
+    for file in files:
+        try:
+            loaded = load(file)
+        except Failed as refusal:
+            refused += 1
+            _tell_refused(file, str(refusal), as_json=as_json)
+            continue
+        ran = run_cases(loaded.policy, loaded.cases)
+        results += ran
+        _tell(loaded, ran, as_json=as_json)
+        _tell_changed(loaded, changed_cases(file, loaded), as_json=as_json)
+    failed = sum(result.failure is not None for result in results)
+    documents, cases = plural(len(files), "document"), plural(len(results), "case")
+    if refused or failed:
+        raise Failed(f"{documents}, {cases}: {failed} failed, {plural(refused, 'document')} refused")
+    if not as_json:
+        say(f"{documents}, {cases}: all hold.")
+
+
+def load(file: Path) -> LoadedPolicy:
+    """The policy of a file. Failed when it is refused, Misuse when it cannot be read."""
+    try:
+        return load_file(file)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
+    except OSError as error:
+        raise Misuse(f"expected a policy document, but {file} cannot be read: {error.strerror}") from None
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = policy_files(path)
+    if not found:
+        raise Misuse(f"expected policy documents (*.yaml with a line 'policy:') in {path}, found none")
+    return found
+
+
+def _tell_refused(file: Path, message: str, *, as_json: bool) -> None:
+    if as_json:
+        emit({"file": str(file), "refused": message})
+    else:
+        warn(message)
+
+
+def _tell(loaded: LoadedPolicy, results: Sequence[CaseResult], *, as_json: bool) -> None:
+    version = loaded.policy.version
+    if as_json:
+        for result in results:
+            emit({"version": version, "case": result.case.name, "place": result.case.place,
+                  "holds": result.failure is None, "failure": result.failure})  # fmt: skip
+        return
+    failures = [result.failure for result in results if result.failure is not None]
+    for failure in failures:
+        warn(failure)
+    told = f"{len(failures)} of {plural(len(results), 'case')} fail" if failures else all_hold(len(results))
+    say(f"{version}: {plural(len(loaded.policy.rules), 'rule')}, {told}")
+
+
+def _tell_changed(loaded: LoadedPolicy, changed: Sequence[str], *, as_json: bool) -> None:
+    if not as_json:
+        warn_of(loaded, changed)
+        return
+    for change in changed:
+        emit({"version": loaded.policy.version, "changes": change})
+
+
+def warn_of(loaded: LoadedPolicy, changed: Sequence[str]) -> None:
+    """Say on stderr, a line each, what a version should make its author think of; nothing of it is refused."""
+    version = loaded.policy.version
+    if not loaded.cases:
+        warn(f"warning: {version} has no cases, so nothing shows that it decides as was meant; add some under 'cases:'")
+    for change in changed:
+        warn(f"note: {version} changes {change}")
+
+
+def changed_cases(file: Path, loaded: LoadedPolicy) -> list[str]:
+    """A line for each case of the version that `loaded` extends, found beside `file`, that `loaded` decides otherwise.
+
+    A case without a time of its own is decided when the new version was received: before that, nothing would differ.
+    """
+    document = read_document(loaded.document, file.name)
+    extended = document.tree.get("extends")
+    if extended is None:
+        return []
+    beside = file.with_name(f"{extended}.yaml")
+    try:
+        parent = load(beside)
+    except Failed as refusal:
+        return [f"{beside.name}, whose own cases cannot be run: {refusal}"]
+    then, now = _received_at(read_document(parent.document, beside.name)), _received_at(document)
+    cases = [replace(one, as_of=now) if now and one.as_of == then else one for one in parent.cases]
+    both = zip(run_cases(parent.policy, cases), run_cases(loaded.policy, cases), strict=True)
+    return [_change(old, new) for old, new in both if _decided(old.verdict) != _decided(new.verdict)]
+
+
+def _decided(verdict: Verdict) -> tuple[Outcome, Sequence[tuple[str, str, Outcome]]]:
+    return verdict.outcome, [(one.model, one.delivery, one.outcome) for one in verdict.items]
+
+
+def _change(old: CaseResult, new: CaseResult) -> str:
+    before = {(one.rule, one.result) for one in old.verdict.reasons}
+    added = [f"{one.rule} {one.result.value}" for one in new.verdict.reasons if (one.rule, one.result) not in before]
+    found = f" (found: {', '.join(added)})" if added else ""
+    return f"{new.case.place}: case '{new.case.name}': was {_shown(old.verdict)}, is {_shown(new.verdict)}{found}"
+
+
+def _shown(verdict: Verdict) -> str:
+    """`approve`; where items fare differently, `hold (fable-5 hold, sonata-4 approve)`."""
+    outcome = verdict.outcome.name.lower()
+    if all(one.outcome is verdict.outcome for one in verdict.items):
+        return outcome
+    return f"{outcome} ({', '.join(f'{one.model} {one.outcome.name.lower()}' for one in verdict.items)})"
+
+
+def _received_at(document: Document) -> datetime | None:
+    instrument = document.tree["instrument"]
+    stated = instrument.get("received_at") if isinstance(instrument, dict) else None
+    return None if stated is None else read_instant(stated)
+
+
+def all_hold(cases: int) -> str:
+    """How many cases there are, when none fails."""
+    return "it has no cases" if cases == 0 else f"{'its case holds' if cases == 1 else f'all {cases} cases hold'}"
