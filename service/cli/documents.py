@@ -95,13 +95,19 @@ def _tell_changed(loaded: LoadedPolicy, changed: Sequence[str], *, as_json: bool
         emit({"version": loaded.policy.version, "changes": change})
 
 
+_MOST_NOTES = 3
+"""Enough to see which way it goes. A letter that holds two models changes nearly every case of its parent."""
+
+
 def warn_of(loaded: LoadedPolicy, changed: Sequence[str]) -> None:
     """Say on stderr, a line each, what a version should make its author think of; nothing of it is refused."""
     version = loaded.policy.version
     if not loaded.cases:
         warn(f"warning: {version} has no cases, so nothing shows that it decides as was meant; add some under 'cases:'")
-    for change in changed:
+    for change in changed[:_MOST_NOTES]:
         warn(f"note: {version} changes {change}")
+    if len(changed) > _MOST_NOTES:
+        warn(f"note: {version} changes {len(changed) - _MOST_NOTES} more cases of its parent; --json lists them all")
 
 
 def changed_cases(file: Path, loaded: LoadedPolicy) -> list[str]:
