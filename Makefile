@@ -35,7 +35,7 @@ kafka: $(READY) ## run Apache Kafka until Ctrl-C and print its address; needs Ja
 	@$(BIN)/python -m tests.kafka
 
 test-kafka: $(READY) ## run the tests of the stream on Apache Kafka; skipped, with the reason, without Java 17 or Maven
-	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py $(ARGS)
+	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py tests/test_relay.py tests/test_lifting.py $(ARGS)
 
 check: lint types imports schemas-check alembic-check ## everything that must pass: format, lint, types, imports, schemas, migrations, tests
 	@$(BIN)/ruff format --quiet --check . || { echo "not formatted; run: make format" >&2; exit 1; }

@@ -46,7 +46,7 @@ def _events(count: int, first: int = 1, name: str = "e") -> list[Json]:
 async def _fates(ledger: Ledger) -> Counter[str]:
     """How many entries of each kind tell of records."""
     rows = await ledger.rows("SELECT kind, count(*) AS times FROM ledger.journal GROUP BY kind")
-    return Counter({row.kind: row.times for row in rows if row.kind != "policy_activated"})
+    return Counter({row.kind: row.times for row in rows if not row.kind.startswith("policy_")})
 
 
 async def _decided(ledger: Ledger) -> int:
