@@ -15,7 +15,7 @@ from service.demo.tally import written
 from tests import events
 from tests.events import event, record, signed_up
 from tests.ledger import Ledger
-from tests.stream import Stream, end, eventually, start_process
+from tests.stream import Stream, end, eventually, service, start_process
 
 pytestmark = pytest.mark.embedded
 SCHEMAS = Path(__file__).parents[1] / "schemas" / "json"
@@ -47,6 +47,16 @@ async def test_every_event_type_goes_in_and_the_topics_equal_the_ledger(stream: 
         assert (await compare(stream.connection, await written(tx))).differences == 0
     assert await ledger.replay() == []
     await _everything_published_fits_its_schema(stream)
+
+
+async def test_a12_a_record_as_large_as_brokers_take_is_put_aside_and_the_next_is_decided(
+    stream: Stream, ledger: Ledger
+) -> None:
+    async with service(stream.settings(ledger)):
+        sent = await stream.send(record(b"x" * 1_000_000, key=b"large"), signed_up())
+        await eventually(lambda: stream.done(ledger, sent), "both records are done")
+    assert [row.reason for row in await ledger.rows("SELECT reason FROM ledger.quarantine")] == ["TOO_LARGE"]
+    assert [row[2] for row in await ledger.decisions()] == ["approve"]
 
 
 def _event(event_type: str, version: int | None) -> dict[str, object]:
