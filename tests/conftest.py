@@ -5,11 +5,10 @@ from itertools import count
 from uuid import uuid4
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import make_url
 
+from service.cli.database import make_database
 from service.embedded.postgres import Server, running_postgres
-from service.ledger import schema
-from service.ledger.engine import open_engine
 from tests.brokers import Broker, running
 from tests.kafka import KafkaMissing
 from tests.ledger import Ledger
@@ -48,15 +47,7 @@ async def postgres() -> AsyncIterator[Server]:
 async def migrated(postgres: Server) -> str:
     """The name of a database with roles, tables and lanes, to be copied."""
     await postgres.create_database("migrated")
-    superuser = create_async_engine(postgres.url("migrated"))
-    async with superuser.begin() as tx:
-        await schema.create_roles(tx)
-    await superuser.dispose()
-    owner = open_engine(postgres.url("migrated"), role="owner", application="migrate")
-    await schema.upgrade(owner)
-    async with owner.begin() as tx:
-        await schema.install(tx, lanes=16)
-    await owner.dispose()
+    await make_database(make_url(postgres.url("migrated")), lanes=16)
     return "migrated"
 
 

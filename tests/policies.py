@@ -57,8 +57,8 @@ rules:
 def small_policy(version: str = "1", held: str = "nothing") -> LoadedPolicy:
     """The small policy; `held` names the models that version holds."""
     text = SMALL.format(version=version, held=held)
-    return load_document(text.encode(), "small.yaml", _nothing_beside, _nothing_beside)
+    return load_document(text.encode(), "small.yaml", nothing_beside, nothing_beside)
 
 
-def _nothing_beside(name: str) -> bytes:
+def nothing_beside(name: str) -> bytes:
     raise LookupError(name)

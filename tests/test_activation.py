@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from service.ledger.policies import list_activations, list_policies
+from service.ledger.policies import list_activations, list_policies, store_policy
 from service.policies import LoadedPolicy, PolicyRefused
 from service.policies.lifecycle import activate, publish
+from service.policies.load import load_document
+from service.transaction import MustStop
 from tests.events import account, event, signed_up
 from tests.ledger import Ledger
-from tests.policies import small_policy
+from tests.policies import SMALL, nothing_beside, small_policy
 
 
 async def put(ledger: Ledger, loaded: LoadedPolicy, at: datetime | None = None) -> datetime:
@@ -124,3 +126,27 @@ async def test_replay_finds_a_decision_under_a_version_that_was_not_in_force(led
         " WHERE policy_sha256 = (SELECT sha256 FROM ledger.policy WHERE version = '2')",
     )
     assert any("was not in force" in one.what for one in await ledger.replay())
+
+
+async def test_a_version_that_demands_lists_is_refused_and_one_that_got_in_stops_the_worker(ledger: Ledger) -> None:
+    text = SMALL.format(version="2", held="nothing").replace(
+        "rules:", "lists: {required: [ofac-sdn], max_age: P3D}\nrules:"
+    )
+    loaded = load_document(text.encode(), "small.yaml", nothing_beside, nothing_beside)
+    with pytest.raises(PolicyRefused, match="screens no names yet"):
+        await put(ledger, loaded)
+    sha256 = bytes.fromhex(loaded.policy.sha256)
+    async with ledger.engine("policy_officer").begin() as tx:
+        await store_policy(
+            tx,
+            sha256=sha256,
+            name="small",
+            version="2",
+            document=loaded.document,
+            resolved=loaded.resolved,
+            published_by="mallory",
+        )
+        await activate(tx, sha256=sha256, at=None, activated_by="mallory", reason="past the door")
+    with pytest.raises(MustStop, match="requires lists"):
+        await ledger.decide(signed_up())
+    assert await ledger.decisions() == []

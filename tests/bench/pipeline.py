@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from service.cli.database import make_database
 from service.embedded.broker import Broker, running_broker
 from service.embedded.postgres import Server, running_postgres
-from service.ledger import schema
 from service.ledger.engine import open_engine
 from service.policies import load_file
 from service.policies.lifecycle import activate, publish
@@ -141,15 +141,7 @@ def _events(number: int) -> list[Outgoing]:
 
 async def _template(server: Server) -> None:
     await server.create_database("bench")
-    superuser = create_async_engine(server.url("bench"))
-    async with superuser.begin() as tx:
-        await schema.create_roles(tx)
-    await superuser.dispose()
-    owner = open_engine(server.url("bench"), role="owner", application="bench")
-    await schema.upgrade(owner)
-    async with owner.begin() as tx:
-        await schema.install(tx, lanes=16)
-    await owner.dispose()
+    await make_database(make_url(server.url("bench")), lanes=16)
     officer = open_engine(server.url("bench"), role="policy_officer", application="bench")
     loaded = load_file(POLICY)
     async with officer.begin() as tx:
