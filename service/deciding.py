@@ -4,10 +4,9 @@ One function an event; each returns the record's fate.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from schemas.accounts import AccountClosed, AccountData, AccountFlagged, UserData, UserLeft
 from schemas.contracts import ContractData, ContractTerminated
@@ -37,8 +36,7 @@ class Fate(Enum):
     RECORDED = "recorded"
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(NamedTuple):
     """An event that was accepted, with what every step of deciding it needs."""
 
     event: Event

@@ -5,17 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import cast
 
 from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, Ownership, RedFlag, UserData
 from schemas.contracts import ContractData
 from schemas.parties import Item as WireItem
 from schemas.parties import Party, Residence
-from service.decide.facts import Assurance, Element, Facts, Item, Value
+from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
 from service.decide.ownership import Edge, examine
 from service.places import read_place
 
-_ACCOUNT_PLACES = (
+_ACCOUNT_FIELDS = (
     "registered_in",
     "organized_in",
     "headquartered_in",
@@ -25,6 +26,8 @@ _ACCOUNT_PLACES = (
     "payment_in",
     "declared_in",
 )
+_ACCOUNT_PLACES = tuple((name, f"customer.{name}") for name in _ACCOUNT_FIELDS)
+"""Fields that say a place, with the fact that each becomes."""
 _WHOLE = Decimal(100)
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -48,11 +51,11 @@ NOTHING = OwnFacts(values={}, items=(), assurance={})
 
 def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
     """The facts of an account; monitoring flags of `earlier` stay, since the account's own events do not carry them."""
-    places, unreadable = _read_places({name: getattr(data, name) for name in _ACCOUNT_PLACES})
-    evidence = None if data.location_evidence is None else [_evidence(one) for one in data.location_evidence]
+    places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in _ACCOUNT_PLACES])
+    evidence = data.location_evidence
     unreadable += _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
     stated: dict[str, Value | None] = {
-        **{f"customer.{name}": place for name, place in places.items()},
+        **places,
         "account.flags": earlier.values.get("account.flags", ()),
         # Silence does not resolve a red flag: where none are stated, those that were known stay.
         "account.red_flags": earlier.values.get("account.red_flags")
@@ -68,11 +71,13 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         "customer.users_population": data.users_population,
         "customer.end_uses": _words(data.end_uses),
         "customer.owners_disclosed": data.owners_disclosed,
-        "location.evidence": None if evidence is None else tuple(evidence),
+        "location.evidence": None if evidence is None else tuple([_evidence(one) for one in evidence]),
         "parties": _parties(data.parties),
         # Who else owns the whole cannot be tied to the parent by names, and a guess would soften a rule.
         "customer.wholly_owned_by_parent": True if data.relation_to_parent == "branch" else None,
-        "customer.branch_of_in": places.get("ultimate_parent_in") if data.relation_to_parent == "branch" else None,
+        "customer.branch_of_in": places.get("customer.ultimate_parent_in")
+        if data.relation_to_parent == "branch"
+        else None,
         **_ownership(data.ownership, data.parties),
     }
     return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
@@ -91,7 +96,7 @@ def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts) -> OwnFacts:
 
 def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
     """The facts of a user. The deemed-export country is the most recent citizenship or residency (15 CFR 734.13(b))."""
-    places, unreadable = _read_places({"located_in": data.located_in})
+    places, unreadable = _read_places([("located_in", "person.located_in", data.located_in)])
     ties = [*(data.citizenships or ()), *(data.permanent_residencies or ())]
     read = [(tie, read_place(tie.country)) for tie in ties]
     unreadable += tuple("citizenships" for _, place in read if place is None)
@@ -104,7 +109,7 @@ def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
         "person.deemed_export_country": None
         if data.citizenships is None or data.permanent_residencies is None
         else _most_recent(ties),
-        "person.located_in": places.get("located_in"),
+        "person.located_in": places.get("person.located_in"),
         "person.employer_relation": data.employer_relation,
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
@@ -180,12 +185,18 @@ def _known(stated: Mapping[str, Value | None]) -> dict[str, Value]:
     return {name: value for name, value in stated.items() if value is not None}
 
 
-def _read_places(stated: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The places that are ISO codes, and the names of the fields that hold something else."""
-    given = {name: code for name, code in stated.items() if code is not None}
-    read = {name: read_place(code) for name, code in given.items()}
-    readable = {name: place for name, place in read.items() if place is not None}
-    return readable, tuple(sorted(name for name, place in read.items() if place is None))
+def _read_places(stated: Iterable[tuple[str, str, str | None]]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Of fields, each with its fact and code: the facts that are places, and the fields that hold something else."""
+    readable: dict[str, str] = {}
+    unreadable: list[str] = []
+    for name, fact, code in stated:
+        if code is not None:
+            place = read_place(code)
+            if place is None:
+                unreadable.append(name)
+            else:
+                readable[fact] = place
+    return readable, tuple(sorted(unreadable))
 
 
 def _places(codes: Iterable[str]) -> tuple[str, ...]:
@@ -194,9 +205,12 @@ def _places(codes: Iterable[str]) -> tuple[str, ...]:
 
 def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
     """Words of one spelling: `Nuclear weapons` and `nuclear_weapons` are the same end use."""
-    return (
-        None if words is None else tuple(sorted({_BETWEEN_WORDS.sub("_", word.strip().casefold()) for word in words}))
-    )
+    return None if words is None else tuple(sorted({_word(word) for word in words}))
+
+
+@lru_cache(maxsize=10_000)
+def _word(word: str) -> str:
+    return _BETWEEN_WORDS.sub("_", word.strip().casefold())
 
 
 def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...]:
@@ -213,13 +227,16 @@ def _unreadable_parties(parties: Sequence[Party]) -> tuple[str, ...]:
 
 
 def _evidence(seen: LocationEvidence) -> Element:
-    element: dict[str, str | int | Decimal | None] = {
-        "evidence.place": read_place(seen.place),
-        "evidence.kind": seen.kind,
-        "evidence.days": seen.days_seen,
-        "evidence.share": seen.share,
-    }
-    return {name: value for name, value in element.items() if value is not None}
+    return _told(
+        ("evidence.place", read_place(seen.place)),
+        ("evidence.kind", seen.kind),
+        ("evidence.days", seen.days_seen),
+        ("evidence.share", seen.share),
+    )
+
+
+def _told(*stated: tuple[str, Scalar | None]) -> Element:
+    return {name: value for name, value in stated if value is not None}
 
 
 def _red_flag(flag: RedFlag) -> Element:
@@ -231,16 +248,16 @@ def _red_flag(flag: RedFlag) -> Element:
 
 
 def _parties(parties: Sequence[Party] | None) -> tuple[Element, ...] | None:
-    return None if parties is None else tuple(_party(party) for party in parties)
+    return None if parties is None else tuple([_party(party) for party in parties])
 
 
 def _party(party: Party) -> Element:
-    element: dict[str, str | tuple[str, ...] | None] = {
-        "party.role": party.role,
-        "party.kind": party.kind,
-        "party.countries": None if party.countries is None else _places(party.countries),
-    }
-    return {name: value for name, value in element.items() if value is not None}
+    countries = party.countries
+    return _told(
+        ("party.role", party.role),
+        ("party.kind", party.kind),
+        ("party.countries", None if countries is None else _places(countries)),
+    )
 
 
 def _ownership(edges: Sequence[Ownership] | None, parties: Sequence[Party] | None) -> dict[str, Value | None]:
@@ -265,9 +282,12 @@ def _ownership(edges: Sequence[Ownership] | None, parties: Sequence[Party] | Non
 
 def _items(items: Sequence[WireItem] | None) -> tuple[Item, ...]:
     wanted = {
-        Item(model=item.model, delivery=item.delivery, release=item.release, volume=item.volume) for item in items or ()
+        (item.model, item.delivery, item.release or "", item.volume is not None, item.volume or 0): Item(
+            model=item.model, delivery=item.delivery, release=item.release, volume=item.volume
+        )
+        for item in items or ()
     }
-    return tuple(sorted(wanted, key=lambda item: (item.model, item.delivery, item.release or "", item.volume or 0)))
+    return tuple([wanted[key] for key in sorted(wanted)])
 
 
 def _most_recent(ties: Sequence[Residence]) -> str | None:
@@ -282,7 +302,7 @@ def _most_recent(ties: Sequence[Residence]) -> str | None:
 
 _FACT_OF_FIELD: Mapping[str, Mapping[str, str]] = {
     "account": {
-        **{name: f"customer.{name}" for name in _ACCOUNT_PLACES},
+        **dict(_ACCOUNT_PLACES),
         "type": "customer.type",
         "government_function": "customer.government_function",
         "users_population": "customer.users_population",

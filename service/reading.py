@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import cast
+from typing import NamedTuple, cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -32,8 +32,7 @@ class Record:
     timestamp_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """A record that could be read. `raw_sha256` is the digest of its value, byte for byte.
 
     `content_sha256` is that of its data and their kind, whatever the order of names and white space in them.

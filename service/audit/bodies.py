@@ -1,9 +1,8 @@
 """Bodies of journal entries: what happened, in words that carry no personal data. They are published as they stand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from service.audit.canonical import identity, instant
@@ -15,8 +14,7 @@ Body = dict[str, object]
 _OUTCOMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where the record lay in Kafka."""
 
     topic: str
@@ -28,16 +26,14 @@ class Origin:
         return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What made us decide: an event (`<source> <id>`), a quarantined record, a policy, a review."""
 
     kind: str
     id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """What a decision's body says besides the verdict. `origin` and `raw_sha256` are None when no record caused it."""
 
     decision_id: UUID

@@ -9,7 +9,7 @@ import orjson
 
 from service.audit.canonical import canonical, instant
 from service.decide.facts import Assurance, Authorization, Facts, Item, Value
-from service.decide.values import read_value
+from service.decide.values import reader_of
 from service.decide.vocabulary import VOCABULARY
 from service.normalise import OwnFacts
 
@@ -53,8 +53,11 @@ def decode_own(content: bytes) -> OwnFacts:
     return OwnFacts(values=facts.values, items=facts.items, assurance=facts.assurance)
 
 
+_READERS = {name: reader_of(spec) for name, spec in VOCABULARY.items()}
+
+
 def _values(raw: Mapping[str, Any]) -> dict[str, Value]:
-    return {name: read_value(VOCABULARY[name], value) for name, value in raw.items()}
+    return {name: _READERS[name](value) for name, value in raw.items()}
 
 
 def _item(item: Item) -> dict[str, object]:

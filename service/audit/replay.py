@@ -217,7 +217,7 @@ def _column_faults(decision: DecisionRow | None, body: Mapping[str, Any], row: J
     expected = columns_of(body, row)
     return [
         f"column {name} of `decision` does not say what the body says"
-        for name in DecisionRow.__dataclass_fields__
+        for name in DecisionRow._fields
         if getattr(decision, name) != getattr(expected, name)
     ]
 

@@ -114,7 +114,7 @@ def _print(rows: Iterable[DecisionRow], versions: Mapping[bytes, str], *, as_jso
     for row in rows:
         version = versions.get(row.policy_sha256, row.policy_sha256.hex()[:12])
         if as_json:
-            emit({**{name: getattr(row, name) for name in DecisionRow.__dataclass_fields__}, "policy_version": version})
+            emit({**row._asdict(), "policy_version": version})
         else:
             why = f"  {', '.join(row.rules)}" if row.rules else ""
             who = row.account_id if row.subject_id == "account" else f"{row.account_id} {row.subject_id}"

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from operator import ge, gt, le, lt
 
 from service.decide.facts import Value
 
 Truth = bool | None
 """True, False, or None for UNKNOWN."""
 Operand = str | bool | int | Decimal | frozenset[str]
+Test = Callable[[Mapping[str, Value]], Truth]
+Comparison = Callable[[str, Operand], Test]
+"""Makes the test that holds the fact of this name against this operand; an absent fact is UNKNOWN."""
 
 
 def same_place(place: str, other: str) -> Truth:
@@ -31,61 +35,93 @@ def _place_in(wanted: frozenset[str]) -> Callable[[str], Truth]:
     return place_in
 
 
+_NUMBERS = (int, Decimal)
+
+
 def _operand_set(operand: Operand) -> frozenset[str]:
     return operand if isinstance(operand, frozenset) else frozenset((str(operand),))
 
 
-def _is(operand: Operand) -> Callable[[Value], Truth]:
-    return lambda value: value == operand
+def _is(fact: str, operand: Operand) -> Test:
+    def is_(values: Mapping[str, Value]) -> Truth:
+        value = values.get(fact)
+        return None if value is None else value == operand
+
+    return is_
 
 
-def _in(operand: Operand) -> Callable[[Value], Truth]:
+def _in(fact: str, operand: Operand) -> Test:
     wanted = _operand_set(operand)
-    return lambda value: value in wanted
+
+    def in_(values: Mapping[str, Value]) -> Truth:
+        value = values.get(fact)
+        return None if value is None else value in wanted
+
+    return in_
 
 
-def _in_places(operand: Operand) -> Callable[[Value], Truth]:
+def _in_places(fact: str, operand: Operand) -> Test:
     place_in = _place_in(_operand_set(operand))
-    return lambda value: place_in(value) if isinstance(value, str) else None
+
+    def in_places(values: Mapping[str, Value]) -> Truth:
+        value = values.get(fact)
+        return place_in(value) if isinstance(value, str) else None
+
+    return in_places
 
 
-def _overlaps(operand: Operand) -> Callable[[Value], Truth]:
+def _overlaps(fact: str, operand: Operand) -> Test:
     wanted = _operand_set(operand)
-    return lambda value: None if not isinstance(value, tuple) else not wanted.isdisjoint(value)
 
-
-def _overlaps_places(operand: Operand) -> Callable[[Value], Truth]:
-    place_in = _place_in(_operand_set(operand))
-
-    def overlaps(value: Value) -> Truth:
-        if not isinstance(value, tuple):
-            return None
-        truths = {place_in(place) for place in value if isinstance(place, str)}
-        return True if True in truths else None if None in truths else False
+    def overlaps(values: Mapping[str, Value]) -> Truth:
+        value = values.get(fact)
+        return not wanted.isdisjoint(value) if isinstance(value, tuple) else None
 
     return overlaps
 
 
-def _ordered(
-    test: Callable[[Decimal | int, Decimal | int], bool],
-) -> Callable[[Operand], Callable[[Value], Truth]]:
-    def with_limit(operand: Operand) -> Callable[[Value], Truth]:
+def _overlaps_places(fact: str, operand: Operand) -> Test:
+    place_in = _place_in(_operand_set(operand))
+
+    def overlaps_places(values: Mapping[str, Value]) -> Truth:
+        value = values.get(fact)
+        if not isinstance(value, tuple):
+            return None
+        truth: Truth = False
+        for place in value:
+            one = place_in(place) if isinstance(place, str) else None
+            if one:
+                return True
+            if one is None:
+                truth = None
+        return truth
+
+    return overlaps_places
+
+
+def _ordered(test: Callable[[Decimal | int, Decimal | int], bool]) -> Comparison:
+    def with_limit(fact: str, operand: Operand) -> Test:
         limit = operand if isinstance(operand, int) else Decimal(str(operand))
-        return lambda value: test(value, limit) if isinstance(value, int | Decimal) else None
+
+        def holds(values: Mapping[str, Value]) -> Truth:
+            value = values.get(fact)
+            return test(value, limit) if isinstance(value, _NUMBERS) else None
+
+        return holds
 
     return with_limit
 
 
-COMPARISONS: Mapping[str, Callable[[Operand], Callable[[Value], Truth]]] = {
+COMPARISONS: Mapping[str, Comparison] = {
     "is": _is,
     "is_place": _in_places,
     "in": _in,
     "in_places": _in_places,
     "overlaps": _overlaps,
     "overlaps_places": _overlaps_places,
-    "at_least": _ordered(lambda value, limit: value >= limit),
-    "above": _ordered(lambda value, limit: value > limit),
-    "at_most": _ordered(lambda value, limit: value <= limit),
-    "below": _ordered(lambda value, limit: value < limit),
+    "at_least": _ordered(ge),
+    "above": _ordered(gt),
+    "at_most": _ordered(le),
+    "below": _ordered(lt),
 }
 """By operator. The `_places` forms treat an unknown region as UNKNOWN; the loader chooses them by the fact's type."""

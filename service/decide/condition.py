@@ -1,14 +1,12 @@
 """Three-valued conditions: a tree of law, compiled to closures. Strong Kleene logic; None is UNKNOWN."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from service.decide.comparison import COMPARISONS, Operand, Truth, same_place
+from service.decide.comparison import COMPARISONS, Operand, Test, Truth, same_place
 from service.decide.facts import Value
 from service.decide.vocabulary import VOCABULARY
-
-Test = Callable[[Mapping[str, Value]], Truth]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +217,7 @@ def _leaf(leaf: Leaf) -> Test:
         return lambda values: (fact in values) is leaf.operand
     if leaf.operator == "differs_from":
         return _differs(fact, str(leaf.operand))
-    compare = COMPARISONS[leaf.operator](leaf.operand)
-
-    def holds(values: Mapping[str, Value]) -> Truth:
-        value = values.get(fact)
-        return None if value is None else compare(value)
-
+    holds = COMPARISONS[leaf.operator](fact, leaf.operand)
     if leaf.assured <= 1:
         return holds
     key = "assured:" + fact

@@ -1,6 +1,5 @@
 """What the evaluator answers: findings, reasons and a verdict. Values only."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
 from typing import NamedTuple
@@ -23,9 +22,8 @@ class Access(Enum):
 
 
 class Result(Enum):
-    """What one rule found. A rule whose facts are missing or less sure than it demands is UNKNOWN."""
+    """What a rule found that is not clear. One whose facts are missing or less sure than it demands is UNKNOWN."""
 
-    CLEAR = "clear"
     HIT = "hit"
     UNKNOWN = "unknown"
     WAIVED = "waived"
@@ -43,8 +41,7 @@ class Finding(NamedTuple):
     authorization: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(NamedTuple):
     """Why the verdict is not a plain approval: one rule that was hit, unknown or waived.
 
     `missing` are the facts whose absence made it unknown. `items` are indices into the verdict's items, empty for the
@@ -59,8 +56,7 @@ class Reason:
     items: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemVerdict:
+class ItemVerdict(NamedTuple):
     """The outcome of one item, the subject's own outcome included."""
 
     model: str
@@ -69,28 +65,25 @@ class ItemVerdict:
     rules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(NamedTuple):
     """A condition an approval comes with, such as `geo_block` of places."""
 
     kind: str
     places: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class Authority(NamedTuple):
     """What an approval rests on. `number` names the licence or exception, None where there is none."""
 
     kind: str
     number: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer for one subject. `outcome` is the worst of all; `items` tell each item's own.
 
-    `findings` holds every rule that was applied, also the clear ones. `authority` and `valid_until` are None unless
-    something is approved; `next_actor` is None when nobody has to act.
+    `findings` holds what was found; a rule in force that is not among them was clear for the subject and all its items.
+    `authority` and `valid_until` are None unless something is approved; `next_actor` is None when nobody has to act.
     """
 
     outcome: Outcome

@@ -68,9 +68,9 @@ def with_item(
 
 def _home_places(values: Mapping[str, Value]) -> tuple[str, ...]:
     """The account's own places. A bare country is left out where a site of the customer names a region of it."""
-    named = {place for name in SITE_FACTS + COUNTRY_FACTS if isinstance(place := values.get(name), str)}
     sites = {place for name in SITE_FACTS if isinstance(place := values.get(name), str)}
-    return tuple(sorted(named - {site.partition("-")[0] for site in sites if "-" in site}))
+    named = sites.union([place for name in COUNTRY_FACTS if isinstance(place := values.get(name), str)])
+    return tuple(sorted(named.difference([site.partition("-")[0] for site in sites if "-" in site])))
 
 
 def _all_places(home: tuple[str, ...], values: Mapping[str, Value]) -> tuple[str, ...]:
@@ -92,10 +92,11 @@ def _presence(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
     """Observations summed up by place, so that many small ones weigh what they weigh together."""
     by_place: dict[str, list[Element]] = {}
     for one in evidence:
-        place = one.get("evidence.place") if isinstance(one, Mapping) else None
-        if isinstance(one, Mapping) and isinstance(place, str) and one.get("evidence.kind") not in _NOT_A_USER:
-            by_place.setdefault(place, []).append(one)
-    return tuple(_summed(place, by_place[place]) for place in sorted(by_place))
+        if not isinstance(one, str) and one.get("evidence.kind") not in _NOT_A_USER:
+            place = one.get("evidence.place")
+            if isinstance(place, str):
+                by_place.setdefault(place, []).append(one)
+    return tuple([_summed(place, by_place[place]) for place in sorted(by_place)])
 
 
 def _summed(place: str, seen: list[Element]) -> Element:
@@ -105,17 +106,18 @@ def _summed(place: str, seen: list[Element]) -> Element:
     if days:
         summed["presence.days"] = max(days)
     if shares:
-        summed["presence.share"] = sum(shares, Decimal(0))
+        summed["presence.share"] = sum(shares[1:], shares[0])
     return summed
 
 
 def _with_regions(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
     """The evidence with `evidence.region_known`: whether the region can be told from the rest of its country."""
-    return tuple(
-        {**one, "evidence.region_known": "-" in place} if isinstance(place := one.get("evidence.place"), str) else one
-        for one in evidence
-        if isinstance(one, Mapping)
-    )
+    return tuple([_with_region(one) for one in evidence if not isinstance(one, str)])
+
+
+def _with_region(seen: Element) -> Element:
+    place = seen.get("evidence.place")
+    return {**seen, "evidence.region_known": "-" in place} if isinstance(place, str) else seen
 
 
 def _assured(values: Mapping[str, Value], name: str) -> int:

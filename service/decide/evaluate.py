@@ -28,6 +28,8 @@ from service.decide.waiver import waives
 
 Values = Mapping[str, Value]
 
+_NO_LICENSE_REQUIRED = Authority(kind="no_license_required", number=None)
+
 ENGINE = "exportgate-decide/1"
 """Names the meaning of this package. It changes whenever the same facts and policy could give another verdict."""
 
@@ -43,12 +45,7 @@ def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
     items = facts.items or _whole_catalogue(policy)
     hearing = _Hearing(policy, facts, as_of, items)
     hearing.hear(plan.subject_rules, values, None)
-    possible = []
-    for rule in plan.item_rules:
-        if rule.subject_part(values) is False:
-            hearing.findings.append(rule.clear)
-        else:
-            possible.append(rule)
+    possible = [rule for rule in plan.item_rules if rule.subject_part(values) is not False]
     for index, item in enumerate(items if possible else ()):
         hearing.hear(possible, with_item(values, item, policy.catalogue), index)
     return _verdict(hearing)
@@ -75,20 +72,14 @@ class _Hearing:
     facts: Facts
     as_of: datetime
     items: tuple[Item, ...]
-    findings: list[Finding] = field(default_factory=list)
     doubtful: list[Doubt] = field(default_factory=list)
 
     def hear(self, rules: Iterable[ActiveRule], values: Values, item: int | None) -> None:
         """Apply `rules` to the subject, or to one item of it."""
         for active in rules:
             truth = active.test(values)
-            if truth is False:
-                clear = active.clear if item is None else Finding(active.rule.name, item, Result.CLEAR, None)
-                self.findings.append(clear)
-                continue
-            doubt = self._doubt(active, truth, values, item)
-            self.findings.append(doubt.finding)
-            self.doubtful.append(doubt)
+            if truth is not False:
+                self.doubtful.append(self._doubt(active, truth, values, item))
 
     def _doubt(self, active: ActiveRule, truth: Truth, values: Values, item: int | None) -> Doubt:
         rule = active.rule
@@ -110,35 +101,37 @@ def _waiver(
 
 def _verdict(hearing: _Hearing) -> Verdict:
     doubtful, items = hearing.doubtful, hearing.items
-    subject = max((outcome for _, finding, outcome, _ in doubtful if finding.item is None), default=Outcome.APPROVE)
-    verdicts = tuple(_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items))
+    subject = max([one.outcome for one in doubtful if one.finding.item is None], default=Outcome.APPROVE)
+    verdicts = tuple([_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items)])
     # Where nothing is asked for there is nothing to approve.
-    outcome = max((verdict.outcome for verdict in verdicts), default=max(subject, Outcome.HOLD))
-    approved = sum(verdict.outcome is Outcome.APPROVE for verdict in verdicts)
+    outcome = max([verdict.outcome for verdict in verdicts], default=max(subject, Outcome.HOLD))
+    approved = [verdict.outcome for verdict in verdicts].count(Outcome.APPROVE)
     reasons = _reasons(doubtful)
-    hold_kinds = tuple(kind for kind in HOLD_KINDS if any(reason.hold_kind == kind for reason in reasons))
+    held = {reason.hold_kind for reason in reasons} if outcome is Outcome.HOLD else ()
+    hold_kinds = tuple([kind for kind in HOLD_KINDS if kind in held])
     something = approved > 0
+    used = _used(hearing) if something else []
     return Verdict(
         outcome=outcome,
         access=_access(approved, len(items)),
         items=verdicts,
-        findings=tuple(hearing.findings),
+        findings=tuple([one.finding for one in doubtful]),
         reasons=reasons,
         limits=_limits(doubtful) if something else (),
-        authority=_authority(hearing) if something else None,
-        hold_kinds=hold_kinds if outcome is Outcome.HOLD else (),
-        next_actor=_next_actor(hold_kinds) if outcome is Outcome.HOLD else None,
-        valid_until=_valid_until(hearing) if something else None,
+        authority=_authority(used) if something else None,
+        hold_kinds=hold_kinds,
+        next_actor=_next_actor(hold_kinds),
+        valid_until=_valid_until(hearing, used) if something else None,
     )
 
 
 def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Doubt]) -> ItemVerdict:
-    own = [(finding.rule, outcome) for _, finding, outcome, _ in doubtful if finding.item == index]
+    own = [one for one in doubtful if one.finding.item == index]
     return ItemVerdict(
         model=item.model,
         delivery=item.delivery,
-        outcome=max([subject, *(outcome for _, outcome in own)]),
-        rules=tuple(rule for rule, _ in own),
+        outcome=max([subject, *[one.outcome for one in own]]),
+        rules=tuple([one.finding.rule for one in own]),
     )
 
 
@@ -189,28 +182,25 @@ def _place_of(element: Mapping[str, Value]) -> Value | None:
     return element.get("evidence.place")
 
 
-def _authority(hearing: _Hearing) -> Authority:
-    used = _used(hearing)
-    return (
-        Authority(kind=used[0].kind, number=used[0].number)
-        if used
-        else Authority(kind="no_license_required", number=None)
-    )
+def _authority(used: list[Authorization]) -> Authority:
+    return Authority(kind=used[0].kind, number=used[0].number) if used else _NO_LICENSE_REQUIRED
 
 
 def _used(hearing: _Hearing) -> list[Authorization]:
     """The authorizations that lifted a hit, in order of their numbers."""
+    if not hearing.facts.authorizations:
+        return []
     numbers = {doubt.finding.authorization for doubt in hearing.doubtful}
     return sorted((one for one in hearing.facts.authorizations if one.number in numbers), key=lambda one: one.number)
 
 
 def _next_actor(hold_kinds: tuple[str, ...]) -> str | None:
-    return next((actor for kind, actor in NEXT_ACTORS.items() if kind in hold_kinds), None)
+    return next((actor for kind, actor in NEXT_ACTORS.items() if kind in hold_kinds), None) if hold_kinds else None
 
 
-def _valid_until(hearing: _Hearing) -> datetime | None:
+def _valid_until(hearing: _Hearing, used: list[Authorization]) -> datetime | None:
     """The earliest end of what the approval rests on, or of the time for which the policy lets an approval stand."""
-    ends = [one.valid_until for one in _used(hearing)]
+    ends = [one.valid_until for one in used]
     if hearing.policy.valid_for is not None:
         ends.append(hearing.as_of + hearing.policy.valid_for)
     return min(ends, default=None)

@@ -1,17 +1,15 @@
 """What the disclosed ownership edges say about themselves: do they add up, and where do the chains end."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 MOST_EDGES = 2_000
 MOST_LAYERS = 40
 _WHOLE = Decimal(100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(NamedTuple):
     """`owner` holds `percent` of `owned`; None means the share is not known."""
 
     owner: str
@@ -20,8 +18,7 @@ class Edge:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ownership:
+class Ownership(NamedTuple):
     """`state` is consistent, inconsistent, cyclic or too_complex.
 
     `layers` and `ends` only mean something when consistent.
@@ -47,28 +44,30 @@ def examine(edges: Sequence[Edge]) -> Ownership:
     if layers > MOST_LAYERS:
         return Ownership(state="too_complex", layers=layers, ends=frozenset())
     owned = {edge.owned for edge in edges}
-    return Ownership(state="consistent", layers=layers, ends=frozenset(edge.owner for edge in edges) - owned)
+    return Ownership(state="consistent", layers=layers, ends=frozenset([edge.owner for edge in edges]) - owned)
 
 
 def _shares_contradict(edges: Iterable[Edge]) -> bool:
-    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    sums: dict[tuple[str, str], Decimal] = {}
     for edge in set(edges):  # Two sources may tell the same edge.
         if edge.percent is None:
             continue
         if not 0 <= edge.percent <= _WHOLE:
             return True
-        sums[edge.owned, edge.kind] += edge.percent
+        shared = edge.owned, edge.kind
+        sums[shared] = sums[shared] + edge.percent if shared in sums else edge.percent
     return any(total > _WHOLE for total in sums.values())
 
 
 def _layers(edges: Iterable[Edge]) -> int | None:
     """Length of the longest chain, by peeling off what nobody owns; None when a cycle remains."""
-    owns: dict[str, set[str]] = defaultdict(set)
-    owners: dict[str, set[str]] = defaultdict(set)
-    for edge in edges:
-        owns[edge.owner].add(edge.owned)
-        owners[edge.owned].add(edge.owner)
-    waiting = {node: len(owners.get(node, ())) for node in {*owns, *owners}}
+    pairs = {(edge.owner, edge.owned) for edge in edges}
+    owns: dict[str, list[str]] = {}
+    waiting: dict[str, int] = {}
+    for owner, owned in pairs:
+        owns.setdefault(owner, []).append(owned)
+        waiting.setdefault(owner, 0)
+        waiting[owned] = waiting.get(owned, 0) + 1
     front = [node for node, count in waiting.items() if count == 0]
     layers, seen = 0, len(front)
     while front:

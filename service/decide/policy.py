@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from service.decide.comparison import Test
 from service.decide.condition import (
     All,
     AnyOf,
@@ -14,11 +15,10 @@ from service.decide.condition import (
     ForAll,
     Leaf,
     Not,
-    Test,
     compile_condition,
     facts_of,
 )
-from service.decide.decision import Finding, Outcome, Result
+from service.decide.decision import Outcome
 from service.decide.facts import Value
 from service.decide.vocabulary import ITEM_FACTS
 
@@ -115,7 +115,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
-    """A rule in force, with its condition compiled. `clear` is its finding for a subject when it does not apply.
+    """A rule in force, with its condition compiled.
 
     `subject_part` are those of its conditions that look at no item: where they are false, no item needs to be looked
     at.
@@ -125,7 +125,6 @@ class ActiveRule:
     when: Condition
     test: Test
     subject_part: Test
-    clear: Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +185,7 @@ def _plan(policy: Policy, instant: datetime) -> Plan:
     for rule in sorted(policy.rules, key=lambda rule: rule.name):
         if any(interval.holds(instant) for interval in rule.in_force):
             when = inline_groups(rule.when, groups)
-            clear = Finding(rule.name, None, Result.CLEAR, None)
-            active.append(
-                ActiveRule(rule, when, compile_condition(when), compile_condition(_subject_part(when)), clear)
-            )
+            active.append(ActiveRule(rule, when, compile_condition(when), compile_condition(_subject_part(when))))
     return Plan(
         tuple(one for one in active if not one.rule.per_item),
         tuple(one for one in active if one.rule.per_item),

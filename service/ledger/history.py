@@ -1,9 +1,8 @@
 """History as rows: what one transaction adds to it. Written with COPY, read back whole."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, Select, select, text
@@ -12,8 +11,7 @@ from service.ledger.engine import Tx, copy_rows
 from service.ledger.tables import decision, evidence, journal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalRow:
+class JournalRow(NamedTuple):
     """One entry of a lane. `body` is exactly what is hashed and published."""
 
     lane: int
@@ -24,8 +22,7 @@ class JournalRow:
     link: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionRow:
+class DecisionRow(NamedTuple):
     """The columns people query of a decision; every one of them can be recomputed from the journal's body."""
 
     decision_id: UUID
@@ -48,14 +45,9 @@ class DecisionRow:
     seq: int
 
 
-_JOURNAL_COLUMNS = tuple(JournalRow.__dataclass_fields__)
-_DECISION_COLUMNS = tuple(DecisionRow.__dataclass_fields__)
-
-
 async def append_journal(tx: Tx, rows: Sequence[JournalRow]) -> None:
     """Add entries. Their lanes must be held."""
-    records = [(row.lane, row.seq, row.kind, row.body, row.leaf, row.link) for row in rows]
-    await copy_rows(tx, "journal", _JOURNAL_COLUMNS, records)
+    await copy_rows(tx, "journal", JournalRow._fields, rows)
 
 
 async def append_decisions(tx: Tx, rows: Sequence[DecisionRow]) -> None:
@@ -63,8 +55,7 @@ async def append_decisions(tx: Tx, rows: Sequence[DecisionRow]) -> None:
 
     A decision id that exists is a violation, since it would be a second decision of the same cause.
     """
-    records = [tuple(getattr(row, name) for name in _DECISION_COLUMNS) for row in rows]
-    await copy_rows(tx, "decision", _DECISION_COLUMNS, records)
+    await copy_rows(tx, "decision", DecisionRow._fields, rows)
 
 
 async def keep_evidence(tx: Tx, contents: Mapping[bytes, bytes]) -> None:
@@ -153,7 +144,7 @@ async def decisions_at(tx: Tx, places: Sequence[tuple[int, int]]) -> dict[tuple[
 
 
 def _decisions() -> Select[Any]:
-    return select(*(decision.c[name] for name in _DECISION_COLUMNS))
+    return select(*(decision.c[name] for name in DecisionRow._fields))
 
 
 def _decision(row: Row[Any]) -> DecisionRow:

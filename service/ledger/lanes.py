@@ -58,6 +58,7 @@ def murmur2(key: bytes) -> int:
     return (hashed ^ (hashed >> 15)) & 0x7FFFFFFF
 
 
+@lru_cache(maxsize=100_000)
 def lane_of(account_id: str, lanes: int) -> int:
     """The lane whose lock orders everything about an account."""
     return murmur2(account_id.encode()) % lanes
