@@ -48,6 +48,7 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
     if is_new:
         scribe = Scribe(heads)
         pin = await read_pin(tx, heads[installation.control_lane].last_at)
+        heads[installation.control_lane].last_at = pin.now
         body: dict[str, object] = {
             "policy": _version(policy),
             "document_sha256": digest(document).hex(),
