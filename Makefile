@@ -1,6 +1,7 @@
 # Every target does its own set-up in .venv; `make help` lists them.
 PYTHON ?= python3
 ARGS ?=
+N ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -8,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kafka test-kafka check format lint types imports schemas schemas-check alembic-check bench lock clean
+.PHONY: help setup demo test kafka test-kafka chaos check format lint types imports schemas schemas-check alembic-check bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +36,10 @@ kafka: $(READY) ## run Apache Kafka until Ctrl-C and print its address; needs Ja
 	@$(BIN)/python -m tests.kafka
 
 test-kafka: $(READY) ## run the tests of the stream on Apache Kafka; skipped, with the reason, without Java 17 or Maven
-	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py tests/test_relay.py tests/test_lifting.py $(ARGS)
+	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py tests/test_relay.py tests/test_lifting.py tests/test_faults.py tests/test_outages.py $(ARGS)
+
+chaos: $(READY) ## N=50 faults at random on Apache Kafka and PostgreSQL, and a verdict by the checker; SEED=S draws the same again
+	@$(BIN)/python -m tests.chaos --faults $(N) $(if $(SEED),--seed $(SEED))
 
 check: lint types imports schemas-check alembic-check ## everything that must pass: format, lint, types, imports, schemas, migrations, tests
 	@$(BIN)/ruff format --quiet --check . || { echo "not formatted; run: make format" >&2; exit 1; }
@@ -56,14 +60,16 @@ imports: $(READY) ## who may import whom
 
 schemas: $(READY) ## write schemas/json and schemas/asyncapi.yaml from the models
 	@$(BIN)/python -m schemas.export
+	@$(BIN)/python -m service.policies.schema
 
 schemas-check: $(READY) ## fail when the written schemas are stale or break the published version
 	@$(BIN)/python -m schemas.export --check
+	@$(BIN)/python -m service.policies.schema --check
 
 alembic-check: $(READY) ## fail when the tables and the migrations differ
 	@$(BIN)/exportgate db check --embedded
 
-bench: $(READY) ## measure beside a baseline; writes build/bench.json
+bench: $(READY) ## measure beside baselines, up to 15 minutes; writes build/bench.json and .svg; ARGS="--quick" for a smoke run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: ## resolve the dependencies anew and write requirements.lock

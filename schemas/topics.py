@@ -76,7 +76,7 @@ QUARANTINE = Topic(
     direction="out",
     name="license-quarantine.v1",
     types=("license.quarantined.v1",),
-    key="the key of the source record",
+    key="account id, or none where nobody is held for the record",
     about="Records that could not be decided: where and why, never their bytes.",
 )
 NOTICES = Topic(

@@ -8,6 +8,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from socket import socket
 
@@ -15,25 +17,30 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import INPUT_TOPICS
+from service import faults
 from service.health import listen
 from service.ledger.engine import DATABASE_ERRORS, open_engine
 from service.ledger.lanes import Installation, read_installation
 from service.pipeline import Pipeline
 from service.policies import load_resolved
 from service.settings import PREFIX, MisconfiguredError, Settings, StreamSettings, read_settings, read_stream_settings
+from service.stream.compare import Comparison
 from service.stream.connection import Connection, StreamError
-from service.stream.consume import Consumer, Polling
+from service.stream.consume import Consumer
 from service.stream.outgoing import Publisher
+from service.stream.polling import Polling
 from service.stream.relay import Relay, publishing
 from service.stream.topics import Cluster, verify_topics
 from service.stream.watch import Watch
 from service.telemetry import Metrics, configure_logging
+from service.unblocking import Unblocker
 from service.worker import Worker, WorkerFailed
 
 __all__ = [
     "MisconfiguredError",
     "Running",
     "ServiceFailed",
+    "clock",
     "database_url",
     "embedded_settings",
     "environment",
@@ -46,6 +53,8 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 _INTERRUPTED = 130
+_CONNECTIONS = 8
+"""As many as a worker uses at once: a batch, the relay, and what looks after them and answers /ready."""
 
 
 class ServiceFailed(Exception):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 1
@@ -59,6 +68,11 @@ class Running:
     cluster_id: str
     http_host: str
     http_port: int
+
+
+def clock() -> datetime:
+    """The clock of the machine: for questions that no database is asked about."""
+    return datetime.now(UTC)
 
 
 def database_url() -> str:
@@ -107,6 +121,7 @@ async def serve(settings: Settings, *, create_topics: bool, on_ready: Callable[[
     `on_ready` is called once, as soon as everything is well. ServiceFailed when it cannot start or has to stop.
     """
     configure_logging(as_json=settings.log_json, level=settings.log_level)
+    _arm_fault()
     stop = asyncio.Event()
     with _signals(stop):
         await run_service(settings, create_topics=create_topics, stop=stop, on_ready=on_ready)
@@ -128,19 +143,31 @@ async def run_service(
         )
         _warn_of_partitions(cluster, installation)
         with _listening(settings) as sock:
-            async with publishing(
+            publisher = Publisher(source=settings.source, environment=settings.environment)
+            sending = partial(
+                publishing,
                 connection,
                 idempotent=settings.kafka_idempotent_producer,
                 compression=settings.kafka_compression,
                 patience_seconds=settings.graceful_timeout_seconds,
-            ) as producer:
+            )
+            async with sending() as producer:
                 relay = Relay(
                     engine=engine,
                     producer=producer,
                     connection=connection,
-                    publisher=Publisher(source=settings.source, environment=settings.environment),
+                    publisher=publisher,
                     metrics=metrics,
                     random=Random(),  # noqa: S311 -- spreads retries, hides nothing
+                )
+                comparison = Comparison(
+                    engine=engine,
+                    sending=sending,
+                    connection=connection,
+                    publisher=publisher,
+                    metrics=metrics,
+                    random=Random(),  # noqa: S311 -- as above
+                    interval_seconds=settings.status_check_seconds,
                 )
                 consumer = Consumer(
                     pipeline=_pipeline(settings, engine, connection.cluster_name(cluster.id)),
@@ -155,6 +182,13 @@ async def run_service(
                     consumer=consumer,
                     watch=Watch(consumer=consumer, stalled_seconds=settings.watchdog_seconds),
                     relay=relay,
+                    comparison=comparison,
+                    unblocker=Unblocker(
+                        engine=engine,
+                        application=settings.kafka_client_id,
+                        limit_seconds=settings.blocker_limit_seconds,
+                        metrics=metrics,
+                    ),
                     engine=engine,
                     metrics=metrics,
                     graceful_seconds=settings.graceful_timeout_seconds,
@@ -163,6 +197,14 @@ async def run_service(
                 _rest_the_collector()
                 running = Running(cluster_id=cluster.id, http_host=settings.http_host, http_port=sock.getsockname()[1])
                 await worker.run(sock, on_ready=lambda: on_ready(running) if on_ready is not None else None)
+
+
+def _arm_fault() -> None:
+    """Arm the fault that a test asks for: no setting of the service, so it is read apart from them."""
+    try:
+        faults.arm(os.environ.get(f"{PREFIX}FAULT", ""))
+    except ValueError as error:
+        raise MisconfiguredError(f"{PREFIX}FAULT: {error}") from None
 
 
 def _rest_the_collector() -> None:
@@ -213,6 +255,7 @@ async def _ledger(settings: Settings) -> AsyncIterator[tuple[AsyncEngine, Instal
         lock_timeout_seconds=settings.lock_timeout_seconds,
         statement_timeout_seconds=settings.statement_timeout_seconds,
         idle_timeout_seconds=settings.idle_timeout_seconds,
+        pool_size=_CONNECTIONS,
     )
     try:
         try:

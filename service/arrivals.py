@@ -1,8 +1,11 @@
 """What a poll brought: which records come next, and what deciding them needs. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from schemas.accounts import AccountClosed, AccountData, UserData, UserLeft
+from schemas.catalog import INPUT_EVENTS
+from schemas.contracts import ContractData, ContractTerminated
 from service.docket import Docket
 from service.ledger.inbox import EventKey
 from service.ledger.positions import Position, TopicPartition
@@ -22,11 +25,22 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """The records that come next; the holes that must be sought back to; the confirmed ones that were passed."""
+    """The records that come next, the confirmed holes that were passed, and those that are not confirmed.
+
+    Of a partition with `gaps`, in order, nothing behind the first one is fresh: it must be sought back to.
+    """
 
     fresh: list[Read]
-    gaps: dict[TopicPartition, Gap]
-    passed: dict[TopicPartition, Gap]
+    gaps: dict[TopicPartition, list[Gap]]
+    passed: dict[TopicPartition, list[Gap]]
+
+
+_VERSIONED = AccountData | UserData | ContractData | AccountClosed | UserLeft | ContractTerminated
+_KINDS = (("user_id", "user"), ("contract_id", "contract"))
+_DEPENDENTS = {
+    model: [(field, kind) for field, kind in _KINDS if field in model.model_fields] for model in INPUT_EVENTS.values()
+}
+"""Model of an event's data -> the field that names a user or contract, and which of the two it names."""
 
 
 def partition_of(record: Record) -> TopicPartition:
@@ -35,26 +49,29 @@ def partition_of(record: Record) -> TopicPartition:
 
 
 def sift(
-    batch: Sequence[Read], positions: Mapping[TopicPartition, Position], confirmed: Mapping[TopicPartition, Gap]
+    batch: Sequence[Read],
+    positions: Mapping[TopicPartition, Position],
+    confirmed: Mapping[TopicPartition, Collection[Gap]],
 ) -> Sifted:
     """The records of a sorted batch that come next, those of halted partitions left out.
 
-    What lies behind a hole waits until a refetch has confirmed the hole.
+    What lies behind a hole waits until a refetch has confirmed the hole. Later holes are told too, so that one refetch
+    can confirm them all.
     """
     expected = {partition: position.next_offset for partition, position in positions.items()}
     sifted = Sifted([], {}, {})
     for one in batch:
         partition, offset = partition_of(one.record), one.record.offset
-        halted = positions[partition].halted_at is not None
-        if halted or partition in sifted.gaps or offset < expected[partition]:
+        if positions[partition].halted_at is not None or offset < expected[partition]:
             continue
         gap = Gap(expected[partition], offset)
-        if offset > gap.expected:
-            if confirmed.get(partition) != gap:
-                sifted.gaps[partition] = gap
-                continue
-            sifted.passed[partition] = gap
         expected[partition] = offset + 1
+        if offset > gap.expected and gap not in confirmed.get(partition, ()):
+            sifted.gaps.setdefault(partition, []).append(gap)
+        if partition in sifted.gaps:
+            continue
+        if offset > gap.expected:
+            sifted.passed.setdefault(partition, []).append(gap)
         sifted.fresh.append(one)
     return sifted
 
@@ -93,11 +110,7 @@ def subjects_of(one: Read) -> list[SubjectKey]:
         return []
     keys = [(one.account_id, ACCOUNT)]
     if isinstance(one, Event):
-        user_id, contract_id = getattr(one.data, "user_id", None), getattr(one.data, "contract_id", None)
-        if user_id is not None:
-            keys.append((one.account_id, f"user:{user_id}"))
-        if contract_id is not None:
-            keys.append((one.account_id, f"contract:{contract_id}"))
+        keys += [(one.account_id, f"{kind}:{getattr(one.data, field)}") for field, kind in _DEPENDENTS[type(one.data)]]
     return keys
 
 
@@ -115,9 +128,9 @@ def contested_accounts(docket: Docket, batch: Sequence[Read]) -> list[str]:
     newest = {key: subject.version for key, subject in docket.subjects.items()}
     contested = set()
     for one in batch:
-        version = getattr(one.data, "version", None) if isinstance(one, Event) else None
-        if version is None or one.account_id is None:
+        if not isinstance(one, Event) or not isinstance(one.data, _VERSIONED):
             continue
+        version = one.data.version
         key = subjects_of(one)[-1]
         if version <= newest.get(key, 0):
             contested.add(one.account_id)

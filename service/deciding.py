@@ -79,7 +79,7 @@ def decide_event(docket: Docket, event: Event) -> Fate:
             contract = docket.subject(data.account_id, f"contract:{data.contract_id}")
             return _carry_state(docket, told, contract, from_future=from_future)
         case AccountFlagged():
-            return _flag(docket, told, data)
+            return _flag(docket, told, data, from_future=from_future)
         case AccountClosed() | UserLeft() | ContractTerminated():
             return _end(docket, told, data)
         case LicenseReviewed() | AccessEnforced():
@@ -245,10 +245,10 @@ def _end(docket: Docket, told: _Told, data: _End) -> Fate:
     return Fate.DECISION
 
 
-def _flag(docket: Docket, told: _Told, data: AccountFlagged) -> Fate:
+def _flag(docket: Docket, told: _Told, data: AccountFlagged, *, from_future: bool) -> Fate:
     """Learn a report of the provider's monitoring. Of a closed account nothing stands; it counts once that is back."""
     account = docket.subject(data.account_id, ACCOUNT)
-    docket.learn(account, flagged_facts(data, earlier=docket.own_facts(account)))
+    docket.learn(account, flagged_facts(data, earlier=docket.own_facts(account), from_future=from_future))
     if not account.ended:
         docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
         return Fate.DECISION

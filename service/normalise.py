@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import cast
+from unicodedata import category, normalize
 
 from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, Ownership, RedFlag, UserData
 from schemas.contracts import ContractData
@@ -30,7 +31,9 @@ _ACCOUNT_PLACES = tuple((name, f"customer.{name}") for name in _ACCOUNT_FIELDS)
 """Fields that say a place, with the fact that each becomes."""
 _WHOLE = Decimal(100)
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
-_LETTER = re.compile(r"[^\W\d_]")
+_UNSEEN = ("Cf", "Mn", "Me")
+"""Unicode categories of characters that only change how others look."""
+_LETTER = re.compile(r"[^\W\d_\u115F\u1160\u3164\uFFA0]")  # Unicode calls the Hangul fillers letters; they are blank.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
     return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
 
 
-def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts) -> OwnFacts:
+def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
     """The facts of an account after a report of the provider's monitoring, or the withdrawal of one."""
     flags = [flag for flag in _flags(earlier) if flag.get("flag.id") != data.withdraws]
     raised: Element = {"flag.id": data.flag_id, "flag.category": data.category, "flag.severity": data.severity}
@@ -91,6 +94,8 @@ def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts) -> OwnFacts:
     if data.withdraws is None and raised not in flags:
         flags.append(raised)
     values = {**earlier.values, "account.flags": tuple(flags)}
+    if from_future:
+        values["account.from_future"] = True  # Until the account tells of itself anew: a withdrawal must not release.
     return OwnFacts(values=values, items=earlier.items, assurance=earlier.assurance)
 
 
@@ -210,7 +215,9 @@ def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=10_000)
 def _word(word: str) -> str:
-    return _BETWEEN_WORDS.sub("_", word.strip().casefold())
+    # What nobody sees, such as a zero-width space or a full-width letter, must not hide a weapon.
+    seen = "".join(one for one in normalize("NFKC", word) if category(one) not in _UNSEEN)
+    return _BETWEEN_WORDS.sub("_", seen.strip().casefold())
 
 
 def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...]:
@@ -255,6 +262,7 @@ def _party(party: Party) -> Element:
     countries = party.countries
     return _told(
         ("party.role", party.role),
+        ("party.id", party.party_id),
         ("party.kind", party.kind),
         ("party.countries", None if countries is None else _places(countries)),
     )

@@ -2,7 +2,7 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -23,12 +23,13 @@ from service.arrivals import (
 from service.decide.policy import Policy
 from service.deciding import Fate, conflict, decide_event, duplicate, put_aside
 from service.docket import Docket
-from service.ledger.engine import DATABASE_ERRORS, Tx, is_temporary
+from service.faults import reach
+from service.ledger.engine import DATABASE_ERRORS, STATEMENT_TIMEOUT, Tx, is_temporary, one_line, sqlstate
 from service.ledger.history import known_records
 from service.ledger.inbox import accept, accepted_hashes
 from service.ledger.lanes import Installation, lane_of, read_installation
 from service.ledger.policies import read_pin
-from service.ledger.positions import Position, TopicPartition, advance, claim, halt, list_positions
+from service.ledger.positions import Position, TopicPartition, advance, claim, enter, halt, list_positions
 from service.ledger.quarantine import open_bugs, quarantined_hashes
 from service.ledger.subjects import load_subjects
 from service.reading import Event, Record, Unreadable, read
@@ -38,18 +39,25 @@ log = structlog.get_logger(__name__)
 
 
 class TemporarilyUnavailable(Exception):  # noqa: N818 -- it tells the caller what to do: try the same batch again
-    """The database could not take the batch now. Nothing was written; the same batch may be tried again."""
+    """The database could not take the batch now. Nothing was written; the same batch may be tried again.
+
+    `too_slow` is whether a statement took longer than it may: a smaller batch may succeed where this one does not.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(one_line(error))
+        self.too_slow = sqlstate(error) == STATEMENT_TIMEOUT
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
     """What became of a batch.
 
-    `next_offsets` are done; `gaps` are to be sought back to; `halted` partitions need a person.
+    `next_offsets` are done; the first of a partition's `gaps` is to be sought back to; `halted` ones need a person.
     """
 
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
-    gaps: dict[TopicPartition, Gap] = field(default_factory=dict)
+    gaps: dict[TopicPartition, list[Gap]] = field(default_factory=dict)
     halted: dict[TopicPartition, str] = field(default_factory=dict)
     fates: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -85,7 +93,7 @@ class Pipeline:
         records: Sequence[Record],
         *,
         beginnings: Mapping[TopicPartition, int],
-        accepted_gaps: Mapping[TopicPartition, Gap],
+        accepted_gaps: Mapping[TopicPartition, Collection[Gap]],
     ) -> Report:
         """Decide a batch in one transaction; when a bug breaks it, its halves, till the culprit is alone and put aside.
 
@@ -101,6 +109,11 @@ class Pipeline:
         """The positions of this cluster's partitions."""
         async with self.engine.connect() as tx:
             return {(one.topic, one.partition): one for one in await list_positions(tx) if one.cluster == self.cluster}
+
+    async def enter(self, beginnings: Mapping[TopicPartition, int]) -> None:
+        """Remember where the logs of partitions begin that are seen for the first time; the others stay as they are."""
+        async with self.engine.begin() as tx:
+            await enter(tx, self.cluster, beginnings)
 
     async def halt(self, partition: TopicPartition, reason: str) -> None:
         """Stop a partition until a person lifts it."""
@@ -126,7 +139,7 @@ class Pipeline:
         except Exception as error:
             # The one place that catches everything: a batch must be retried, halved or quarantined, and never lost.
             if is_temporary(error):
-                raise TemporarilyUnavailable(_one_line(error)) from error
+                raise TemporarilyUnavailable(error) from error
             return await self._halve(batch, kafka, error)
 
     async def _halve(self, batch: Sequence[Read], kafka: "_Log", error: Exception) -> Report:
@@ -141,7 +154,7 @@ class Pipeline:
         trace = "".join(traceback.format_tb(error.__traceback__))
         fingerprint = sha256(trace.encode()).hexdigest()[:16]
         if isinstance(one, Unreadable) and one.reason == "BUG":
-            raise MustStop(f"a record can be neither decided nor quarantined: {_one_line(error)}") from error
+            raise MustStop(f"a record can be neither decided nor quarantined: {one_line(error)}") from error
         log.error("bug", error=type(error).__name__, fingerprint=fingerprint, traceback=trace)
         detail = f"{type(error).__name__}, traceback {fingerprint}"
         account_id = one.account_id
@@ -167,12 +180,13 @@ class Pipeline:
             async with self.engine.connect() as tx:
                 return await open_bugs(tx)
         except DATABASE_ERRORS as error:
-            raise TemporarilyUnavailable(_one_line(error)) from error
+            raise TemporarilyUnavailable(error) from error
 
     async def _in_one_transaction(self, batch: Sequence[Read], kafka: "_Log") -> Report:
         async with self.engine.begin() as tx:
             partitions = {partition_of(one.record): kafka.beginnings[partition_of(one.record)] for one in batch}
             positions = await claim(tx, self.cluster, partitions)
+            reach("positions_claimed")
             halted = await self._halted(tx, batch, positions)
             sifted = sift(batch, positions, kafka.accepted_gaps)
             report = Report(gaps=sifted.gaps, halted=halted)
@@ -181,6 +195,7 @@ class Pipeline:
                 return report
             copies = first_copies(fresh)
             accepted, known = await accept(tx, {key: event.raw_sha256 for key, event in copies.items()})
+            reach("inbox_entered")
             inbox = Inbox(copies, accepted, known)
             docket = await self._open_docket(tx, fresh, inbox, with_control_lane=bool(sifted.passed))
             report.policy_sha256 = docket.policy.sha256
@@ -188,9 +203,12 @@ class Pipeline:
             for one in fresh:
                 report.fates[_decide_one(docket, one, inbox).value] += 1
             report.outcomes.update(row.outcome for row in docket.decisions)
+            reach("decided")
             await write(tx, docket)
             report.next_offsets = {partition_of(one.record): one.record.offset + 1 for one in fresh}
             await advance(tx, self.cluster, report.next_offsets)
+            reach("before_commit")
+        reach("committed")
         return report
 
     async def _halted(
@@ -248,11 +266,7 @@ class _Log:
     """What the consumer knows of Kafka's log."""
 
     beginnings: Mapping[TopicPartition, int]
-    accepted_gaps: Mapping[TopicPartition, Gap]
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    accepted_gaps: Mapping[TopicPartition, Collection[Gap]]
 
 
 def _decide_one(docket: Docket, one: Read, inbox: Inbox) -> Fate:
@@ -266,7 +280,8 @@ def _decide_one(docket: Docket, one: Read, inbox: Inbox) -> Fate:
     return conflict(docket, one, reason="CONFLICTING_DUPLICATE", detail=detail)
 
 
-def _journal_gaps(docket: Docket, passed: Mapping[TopicPartition, Gap]) -> None:
-    for (topic, partition), gap in sorted(passed.items()):
-        content = {"topic": topic, "partition": partition, "from_offset": gap.expected, "to_offset": gap.found}
-        docket.write(None, "gap", content)
+def _journal_gaps(docket: Docket, passed: Mapping[TopicPartition, Collection[Gap]]) -> None:
+    for (topic, partition), gaps in sorted(passed.items()):
+        for gap in gaps:
+            content = {"topic": topic, "partition": partition, "from_offset": gap.expected, "to_offset": gap.found}
+            docket.write(None, "gap", content)

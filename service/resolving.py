@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from service.audit.bodies import Cause
+from service.audit.canonical import digest
 from service.deciding import Fate, decide_again, decide_event, duplicate
 from service.docket import Docket
 from service.ledger.engine import Tx
@@ -55,9 +56,7 @@ async def redrive(
     A record that still cannot be read stays open: CannotResolve says why. So does one that belongs to another account.
     """
     row = await _open_row(tx, quarantine_id)
-    content = corrected
-    if content is None:
-        content = (await read_evidence(tx, [row.raw_sha256])).get(row.raw_sha256)
+    content = await _kept(tx, row) if corrected is None else corrected
     record = Record(
         topic=row.topic, partition=row.partition, offset=row.record_offset, key=None, value=content, timestamp_ms=None
     )
@@ -86,6 +85,15 @@ _FIRST_STANDS = (
     "it contradicts an event accepted before, which stands; "
     "dismiss it, and send the correction with a new id and version"
 )
+
+
+async def _kept(tx: Tx, row: QuarantineRow) -> bytes:
+    content = (await read_evidence(tx, [row.raw_sha256])).get(row.raw_sha256)
+    if content is None:
+        raise CannotResolve("its bytes were erased; dismiss it, or pass --file")
+    if digest(content) != row.raw_sha256:
+        raise CannotResolve("its stored bytes are not those that came; run `exportgate replay`, and pass --file")
+    return content
 
 
 async def _open_row(tx: Tx, quarantine_id: UUID) -> QuarantineRow:

@@ -1,5 +1,9 @@
 """What can be set, by environment variables that begin with EXPORTGATE_. Only app.py reads this."""
 
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
@@ -99,6 +103,10 @@ class Settings(StreamSettings):
     idle_timeout_seconds: Seconds = Field(
         default=30, description="Seconds a transaction may rest before PostgreSQL ends its session; 0: for ever."
     )
+    blocker_limit_seconds: Seconds = Field(
+        default=60,
+        description="Seconds that a session of ours may block others in silence before it is ended; 0: for ever.",
+    )
     kafka_replication_factor: int = Field(
         default=3, ge=1, le=100, description="Replicas of topics that `serve --create-topics` makes; a count."
     )
@@ -126,6 +134,9 @@ class Settings(StreamSettings):
     )
     watchdog_seconds: Annotated[float, Field(ge=5, le=3600)] = Field(
         default=60, description="Seconds that the client may rest on unread records before the process ends itself."
+    )
+    status_check_seconds: Seconds = Field(
+        default=300, description="Seconds between comparisons of the status topic's tail with the ledger; 0: never."
     )
     graceful_timeout_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
         default=25, description="Seconds that the batch in flight, and then the relay, get to finish at the end."
@@ -175,10 +186,35 @@ def read_stream_settings() -> StreamSettings:
     return _read(StreamSettings, {})
 
 
+_NO_SETTINGS = frozenset({f"{PREFIX}FAULT"})
+"""What is read elsewhere, and by tests alone."""
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+"""Variables that Kubernetes gives every container for a Service whose name begins with `exportgate`."""
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """Refuse what looks like a setting and is none: a misspelt one would leave the default in force, unseen."""
+    known = [f"{PREFIX}{name}".upper() for name in Settings.model_fields]
+    for variable, value in sorted(environment.items()):
+        name = variable.upper()
+        if not name.startswith(PREFIX) or name in _NO_SETTINGS or name in known or _is_of_kubernetes(name, value):
+            continue
+        nearest = get_close_matches(name, known, n=1, cutoff=0)
+        raise MisconfiguredError(
+            f"{variable}: there is no such setting; did you mean {nearest[0]}? Correct it or unset it"
+        )
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    last = _OF_KUBERNETES.search(name)
+    return last is not None and last.end() == len(name) and (last[0] != "_PORT" or "://" in value)
+
+
 _Kind = TypeVar("_Kind", bound=StreamSettings)
 
 
 def _read(kind: type[_Kind], overrides: dict[str, object]) -> _Kind:
+    _refuse_unknown(os.environ)
     try:
         return kind(**cast("dict[str, Any]", overrides))
     except ValidationError as error:

@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 _BATCH_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _QUIET_LOGGERS = ("aiokafka", "faststream", "exportgate.faststream", "uvicorn", "sqlalchemy")
 
+_CALM_SECONDS = 30.0
+_LINES_REMEMBERED = 1_000
+
 
 def configure_logging(*, as_json: bool, level: str) -> None:
     """Log to standard error: one JSON object a line, or text for a person. Libraries are heard from warnings on."""
@@ -36,11 +39,39 @@ def configure_logging(*, as_json: bool, level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_Calm())
     logging.root.handlers = [handler]
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns at each start that it makes no topics, which is as we want it.
     logging.getLogger("exportgate.faststream").addFilter(lambda one: "Auto create topics" not in one.getMessage())
+
+
+class _Calm(logging.Filter):
+    """Lets a library say the same thing, whatever the values in it, once in 30 seconds, and counts the rest.
+
+    While a broker is away its client would write dozens of lines a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written; then it tells how many like it were not."""
+        if record.levelno >= logging.CRITICAL or not isinstance(record.msg, str):
+            return True
+        said = (record.name, record.msg)
+        last, left_out = self._said.get(said, (-_CALM_SECONDS, 0))
+        if record.created - last < _CALM_SECONDS:
+            self._said[said] = last, left_out + 1
+            return False
+        if len(self._said) >= _LINES_REMEMBERED:
+            self._said.clear()
+        self._said[said] = record.created, 0
+        if left_out:
+            record.msg += f" ({left_out} more like it before)"
+        return True
 
 
 class Metrics:
@@ -76,7 +107,7 @@ class Metrics:
         )
         self.halted = self._gauge(
             "halted_partition", "1 for a partition that waits for a person; see `exportgate positions list`.",
-            "topic", "partition",
+            "topic", "partition", "reason",
         )  # fmt: skip
         self.assigned = self._gauge("assigned_partitions", "Partitions that this process consumes.")
         self.backlog = self._gauge("relay_backlog_entries", "Journal entries that wait to be published, of all lanes.")
@@ -87,6 +118,19 @@ class Metrics:
         )
         self.relay_repaired = self._counter(
             "relay_repaired", "Statuses published again because a round of the relay ended in doubt."
+        )
+        self.status_compared = self._counter(
+            "status_compared", "Records of the status topic that this process has held against the ledger."
+        )
+        self.status_mended = self._counter(
+            "status_mended", "Statuses published again because the topic said something else than the ledger."
+        )
+        self.status_unknown = self._counter(
+            "status_unknown", "Records of the status topic about subjects that the ledger does not know."
+        )
+        self.blockers_ended = self._counter(
+            "blockers_ended",
+            "Sessions ended because they held what others waited for and said nothing: frozen workers.",
         )
         self.policy_in_force = self._gauge(
             "policy_in_force", "1 for the policy version that decides now.", "name", "version", "sha256"

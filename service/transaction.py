@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from service.audit.journal import Scribe
 from service.decide.policy import Policy
 from service.docket import Docket
+from service.faults import reach
 from service.ledger.engine import Tx
 from service.ledger.history import append_decisions, append_journal, keep_evidence
 from service.ledger.lanes import Installation, advance_lanes, lock_lanes
@@ -39,7 +40,9 @@ async def open_docket(
     pin is read after the lanes are held, in a statement of its own.
     """
     heads = await lock_lanes(tx, lanes)
+    reach("lanes_locked")
     pin = await read_pin(tx, max(head.last_at for head in heads.values()))
+    reach("pin_read")
     if pin.policy_sha256 is None:
         raise NoPolicyInForce
     for head in heads.values():
@@ -52,17 +55,24 @@ async def open_docket(
     docket = Docket(installation=installation, now=pin.now, policy=policy, scribe=Scribe(heads), unread=unread)
     for subject in await load_subjects(tx, keys, whole):
         docket.know(subject)
+    reach("subjects_loaded")
     return docket
 
 
 async def write(tx: Tx, docket: Docket) -> None:
     """Write what a docket has decided, one statement a table, and move its lanes on."""
     await keep_evidence(tx, docket.evidence)
+    reach("evidence_written")
     await append_journal(tx, docket.scribe.rows)
+    reach("journal_written")
     await append_decisions(tx, docket.decisions)
+    reach("decisions_written")
     await append_quarantine(tx, docket.quarantined)
+    reach("quarantine_written")
     await save_subjects(tx, [docket.subjects[key] for key in docket.changed])
+    reach("subjects_written")
     await advance_lanes(tx, docket.scribe.heads.values())
+    reach("lanes_advanced")
 
 
 async def _load(tx: Tx, sha256_: bytes, load_policy: PolicyLoader) -> Policy:

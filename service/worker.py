@@ -13,14 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.health import Health, Server
 from service.ledger.engine import DATABASE_ERRORS
 from service.ledger.policies import list_policies
+from service.ledger.positions import halt_code
 from service.ledger.quarantine import open_bugs
 from service.ledger.relay import list_refused, unpublished
+from service.stream.compare import Comparison
 from service.stream.connection import StreamError
 from service.stream.consume import Consumer
 from service.stream.patience import until
 from service.stream.relay import Relay
 from service.stream.watch import Watch
 from service.telemetry import Metrics
+from service.unblocking import Unblocker
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +46,8 @@ class Worker:
     consumer: Consumer
     watch: Watch
     relay: Relay
+    comparison: Comparison
+    unblocker: Unblocker
     engine: AsyncEngine
     metrics: Metrics
     graceful_seconds: float
@@ -56,6 +61,8 @@ class Worker:
         tasks = {
             "relay": asyncio.create_task(self.relay.run()),
             "watch": asyncio.create_task(self.watch.run()),
+            "comparison": asyncio.create_task(self.comparison.run()),
+            "unblocker": asyncio.create_task(self.unblocker.run()),
             "metrics": asyncio.create_task(self._observe()),
         }
         health = self._health(tasks)
@@ -94,7 +101,8 @@ class Worker:
         await asyncio.wait({tasks["start"]})
         await self.consumer.stop()
         self.relay.stop()
-        await asyncio.wait({tasks["relay"]}, timeout=self.graceful_seconds)
+        self.comparison.stop()
+        await asyncio.wait({tasks["relay"], tasks["comparison"]}, timeout=self.graceful_seconds)
         http.should_exit = True
         for name in tasks.keys() - {"http"}:
             tasks[name].cancel()
@@ -116,7 +124,10 @@ class Worker:
             return None if recent or self.consumer.running else "the brokers do not answer our fetches"
 
         async def halted() -> str | None:
-            names = ", ".join(f"{topic}/{number}" for topic, number in sorted(self.consumer.halted))
+            names = ", ".join(
+                f"{topic}/{number} {halt_code(reason)}"
+                for (topic, number), reason in sorted(self.consumer.halted.items())
+            )
             return f"halted: {names}; run `exportgate positions list`" if names else None
 
         return Health(

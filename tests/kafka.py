@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +27,8 @@ BUILD = ROOT / "build" / "kafka"
 _LEAST_JAVA = 17
 _FETCH_SECONDS = 300
 _LOOK_SECONDS = 1.0
+_QUICK_TO_MISS = "broker.session.timeout.ms=1500\nbroker.heartbeat.interval.ms=300\n"
+"""A killed broker may not come back before its own controller has missed it, by default after nine seconds."""
 
 
 class KafkaMissing(Exception):  # noqa: N818 -- it tells the caller what to do: skip, and say what is missing
@@ -42,8 +44,10 @@ class Kafka:
 
 
 @asynccontextmanager
-async def running_kafka() -> AsyncIterator[Kafka]:
+async def running_kafka(hold: Callable[[Path, Launch], Launch] | None = None) -> AsyncIterator[Kafka]:
     """A broker without topics on free loopback ports, gone with its log when the block, or this process, ends.
+
+    `hold` may change how it is launched in its directory, so that it can be killed and comes back with its log.
 
     KafkaMissing without Java or Maven, EmbeddedServerError when it does not come up.
     """
@@ -54,14 +58,14 @@ async def running_kafka() -> AsyncIterator[Kafka]:
 
     def prepare(directory: Path, port: int) -> Launch:
         settings = directory / "server.properties"
-        settings.write_text(_properties(directory, port, _free_port()))
+        settings.write_text(_properties(directory, port, _free_port()) + ("" if hold is None else _QUICK_TO_MISS))
         run = [java, "-Xmx512m", "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
         run += ["-cp", f"{jars}/*"]
 
         async def answers() -> bool:
             return await _answers(port, cluster_id)
 
-        return Launch(
+        launch = Launch(
             commands=[
                 [*run, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(settings)],
                 [*run, "kafka.Kafka", str(settings)],
@@ -71,6 +75,7 @@ async def running_kafka() -> AsyncIterator[Kafka]:
             stop_signal=signal.SIGKILL,
             account=None,
         )
+        return launch if hold is None else hold(directory, launch)
 
     async with running_server("kafka", prepare) as port:
         yield Kafka(bootstrap=f"127.0.0.1:{port}", cluster_id=cluster_id)

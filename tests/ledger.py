@@ -79,7 +79,7 @@ class Ledger:
         records: Sequence[Record],
         *,
         pipeline: Pipeline | None = None,
-        accepted_gaps: Mapping[tuple[str, int], Gap] | None = None,
+        accepted_gaps: Mapping[tuple[str, int], Sequence[Gap]] | None = None,
     ) -> Report:
         beginnings = {(one.topic, one.partition): 0 for one in records}
         return await (pipeline or self.pipeline()).decide(

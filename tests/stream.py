@@ -127,19 +127,26 @@ async def service(settings: Settings) -> AsyncIterator[tuple[Running, "asyncio.T
     await task
 
 
-async def start_process(settings: Settings) -> asyncio.subprocess.Process:
-    """A service as a process of its own, ready."""
+async def launch_process(
+    settings: Settings, *, fault: str = "", log: int = subprocess.PIPE
+) -> asyncio.subprocess.Process:
+    """A service as a process of its own, just started; `fault` is what is armed in it, `log` where its log goes."""
     secret = {"database_url": settings.database_url.get_secret_value()}
     plain = {
         name: value for name, value in settings.model_dump(mode="json").items() if name in settings.model_fields_set
     }
     environment = {f"EXPORTGATE_{name}".upper(): str(value) for name, value in (plain | secret).items()}
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PROGRAM),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | environment,
+        stderr=log,
+        env=os.environ | environment | {"EXPORTGATE_FAULT": fault},
     )
+
+
+async def start_process(settings: Settings) -> asyncio.subprocess.Process:
+    """A service as a process of its own, ready."""
+    process = await launch_process(settings)
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_SECONDS)
     if line != b"ready\n":

@@ -95,11 +95,11 @@ def test_which_is_the_most_recent_cannot_be_told_without_dates() -> None:
 
 
 def test_a_flag_stays_until_it_is_withdrawn() -> None:
-    raised = flagged_facts(AccountFlagged.model_validate_json(to_bytes(flag())), earlier=NOTHING)
+    raised = flagged_facts(AccountFlagged.model_validate_json(to_bytes(flag())), earlier=NOTHING, from_future=False)
     kept = account_facts(AccountData.model_validate_json(to_bytes(account())), earlier=raised, from_future=False)
     withdrawal = AccountFlagged.model_validate_json(to_bytes(flag(flag_id="f2", withdraws="flag-1")))
     assert len(kept.values["account.flags"]) == 1  # type: ignore[arg-type]
-    assert flagged_facts(withdrawal, earlier=kept).values["account.flags"] == ()
+    assert flagged_facts(withdrawal, earlier=kept, from_future=False).values["account.flags"] == ()
 
 
 def test_a_contract_has_its_accounts_facts_and_its_own_and_doubts_add_up() -> None:
@@ -187,6 +187,21 @@ def test_both_the_contract_and_its_statement_say_what_it_is_for_and_where() -> N
     found = contract_facts(ContractData.model_validate_json(to_bytes(data)), from_future=False).values
     assert found["contract.end_uses"] == ("customer_service", "nuclear_weapons")
     assert found["contract.deliver_to"] == ("GB", "IR")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Nuclear weapons",
+        " nuclear-weapons ",
+        "nuclear\u00a0weapons",
+        "nu\u200bclear_weap\u00adons",
+        "nuclear\ufe0f_weapo\u034fns",
+        "ｎｕｃｌｅａｒ＿ｗｅａｐｏｎｓ",
+    ],
+)
+def test_a_spelling_that_looks_the_same_is_the_same_end_use(written: str) -> None:
+    assert facts(end_uses=[written])["customer.end_uses"] == ("nuclear_weapons",)
 
 
 def test_silence_does_not_resolve_a_red_flag() -> None:

@@ -188,9 +188,9 @@ async def test_a_hole_is_sought_back_to_and_journalled_only_when_confirmed(ledge
     late = replace(ledger.next_record(event("account.updated.v1", account(version=2), id="u")), offset=7)
     report = await ledger.decide_records([late])
     gap = Gap(expected=1, found=7)
-    assert report.gaps == {("accounts.v1", 0): gap}
+    assert report.gaps == {("accounts.v1", 0): [gap]}
     assert not report.fates
-    confirmed = await ledger.decide_records([late], accepted_gaps={("accounts.v1", 0): gap})
+    confirmed = await ledger.decide_records([late], accepted_gaps={("accounts.v1", 0): [gap]})
     assert confirmed.next_offsets == {("accounts.v1", 0): 8}
     (body,) = await ledger.journal("gap")
     assert (body["from_offset"], body["to_offset"]) == (1, 7)

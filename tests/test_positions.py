@@ -1,10 +1,12 @@
 """Positions: what lies in Kafka and what the ledger knows may drift apart in many ways; none of them loses a record."""
 
 import asyncio
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,9 +14,14 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from schemas.topics import INPUT_TOPICS
 from service.app import run_service
 from service.ledger.lanes import murmur2
 from service.settings import Settings
+from service.stream.consume import Consumer
+from service.stream.polling import Polling
+from service.stream.watch import Watch
+from service.telemetry import Metrics
 from tests.brokers import running
 from tests.events import account, event, record
 from tests.ledger import Ledger
@@ -88,7 +95,7 @@ async def _assert_halted(ledger: Ledger, http_port: int, reason: str) -> None:
             status, body = await get(http_port, "/ready")
         except OSError:
             return False
-        return status == 503 and f"{PLACE[0]}/{PLACE[1]}" in body
+        return status == 503 and f"{PLACE[0]}/{PLACE[1]} {reason}" in body
 
     await eventually(is_halted, "the partition is halted")
     halted = await ledger.rows("SELECT partition, halt_reason FROM ledger.stream_position WHERE halted_at IS NOT NULL")
@@ -239,6 +246,37 @@ async def test_records_that_retention_took_before_we_read_them_halt_their_partit
     assert await _decided(ledger) == 5
 
 
+async def test_a_partition_has_a_position_before_its_first_record_comes(stream: Stream, ledger: Ledger) -> None:
+    async with service(stream.settings(ledger)):
+
+        async def all_are_known() -> bool:
+            rows = await ledger.rows("SELECT next_offset, halted_at FROM ledger.stream_position")
+            assert {(row.next_offset, row.halted_at) for row in rows} <= {(0, None)}
+            return len(rows) == PARTITIONS * len(INPUT_TOPICS)
+
+        await eventually(all_are_known, "every partition has a position")
+        sent = await stream.send(*_events(3))
+        await eventually(lambda: stream.done(ledger, sent), "the records are done")
+
+
+@on_kafka
+async def test_first_records_that_retention_took_before_we_read_them_halt_their_partition(
+    stream: Stream, ledger: Ledger
+) -> None:
+    settings = stream.settings(ledger)
+    async with service(settings):
+
+        async def is_known() -> bool:
+            return bool(await ledger.rows("SELECT 1 FROM ledger.stream_position WHERE partition = :n", n=PLACE[1]))
+
+        await eventually(is_known, "the idle partition was seen")
+    await stream.send(*_events(5))
+    await _delete_before(stream, 3)
+    async with _unready(settings) as port:
+        await _assert_halted(ledger, port, "RECORDS_LOST")
+    assert await _decided(ledger) == 0
+
+
 @on_kafka
 async def test_retention_of_records_that_were_done_halts_nothing(stream: Stream, ledger: Ledger) -> None:
     settings = stream.settings(ledger)
@@ -311,6 +349,20 @@ async def test_the_marks_of_transactions_are_journalled_as_gaps_and_nothing_is_l
     assert gaps == [(0, 3), (6, 7), (9, 10)]
     assert await _fates(ledger) == Counter(decision=6, gap=3)
     assert await ledger.replay() == []
+
+
+@on_kafka
+async def test_many_holes_of_one_partition_are_confirmed_together(stream: Stream, ledger: Ledger) -> None:
+    groups = [_events(1, first=number) for number in range(1, 31)]
+    await _send_in_transactions(stream, *groups)
+    async with service(stream.settings(ledger)) as (running_service, _):
+        await eventually(lambda: _has_decided(ledger, 30), "all committed records are done")
+        _, metrics = await get(running_service.http_port, "/metrics")
+    assert len(await ledger.journal("gap")) == 29
+    # Each hole alone would be two: one when it is seen, one when it is confirmed.
+    seeks = re.search(r'exportgate_seeks_total\{reason="gap"\} (\d+)', metrics)
+    assert seeks is not None
+    assert int(seeks[1]) < 15
 
 
 @on_kafka
@@ -407,3 +459,44 @@ async def test_another_cluster_takes_up_nobodys_positions(stream: Stream, ledger
             await eventually(lambda: other.done(ledger, sent), "the records of the other cluster are done")
             assert (await get(running_service.http_port, "/ready"))[0] == 200
     assert await _decided(ledger) == 8
+
+
+def _consumer(stream: Stream, ledger: Ledger) -> Consumer:
+    return Consumer(
+        pipeline=ledger.pipeline(stream.cluster),
+        connection=stream.connection,
+        polling=Polling(
+            group_id=f"{stream.connection.topic_prefix}looking",
+            batch_max_records=500,
+            batch_timeout_ms=20,
+            fetch_max_wait_ms=20,
+            session_timeout_ms=stream.broker.session_timeout_ms,
+            graceful_timeout_seconds=5,
+        ),
+        metrics=Metrics(),
+        random=Random(1),
+        decided=lambda: None,
+        failed=asyncio.get_running_loop().create_future(),
+    )
+
+
+async def test_a_last_batch_of_several_records_is_not_taken_for_a_shortened_log(stream: Stream, ledger: Ledger) -> None:
+    consumer = _consumer(stream, ledger)
+    watch = Watch(consumer=consumer, stalled_seconds=60)
+    await consumer.start()
+    await watch.look()
+    sent = await stream.send(*_events(5))
+    await eventually(lambda: stream.done(ledger, sent), "all records are done")
+    for _ in range(3):
+        await watch.look()
+    await consumer.stop()
+    assert consumer.halted == {}
+
+
+async def test_a_new_assignment_in_the_middle_of_a_batch_takes_nothing_from_it(stream: Stream, ledger: Ledger) -> None:
+    consumer = _consumer(stream, ledger)
+    await consumer.start()
+    beginnings = await consumer.client.beginnings([PLACE])
+    consumer.client.forget_beginnings()
+    await consumer.stop()
+    assert beginnings[PLACE] == 0

@@ -3,8 +3,11 @@
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
+import service.deciding
 from service.deciding import Fate
+from service.ledger.quarantine import open_bugs
 from service.policies import load_resolved
 from service.resolving import CannotResolve, Person, dismiss, redrive
 from tests.events import account, contract, event, signed_up, to_bytes
@@ -97,3 +100,73 @@ async def test_a_conflict_cannot_be_redriven_only_dismissed(ledger: Ledger) -> N
 async def test_no_such_record(ledger: Ledger) -> None:
     with pytest.raises(CannotResolve, match="no record"):
         await dismissed(ledger, UUID(int=7))
+
+
+async def test_an_account_is_held_until_its_last_open_record_is_resolved(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    first = await put_aside(ledger, b"{")
+    second = await put_aside(ledger, b"[")
+    await dismissed(ledger, first)
+    assert [row[2] for row in await ledger.decisions()] == ["approve", "hold"]
+    await dismissed(ledger, second)
+    assert [row[2] for row in await ledger.decisions()] == ["approve", "hold", "approve"]
+    assert await ledger.replay() == []
+
+
+async def test_a_redriven_record_that_is_older_than_what_is_known_changes_nothing_and_releases(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    older = to_bytes(event("account.updated.v1", account(version=2, headquartered_in="IR"), id="older"))
+    identity = await put_aside(ledger, older[:-1])
+    await ledger.decide(event("account.updated.v1", account(version=3), id="newer"))
+    assert await redriven(ledger, identity, older) is Fate.STALE
+    assert [row[2] for row in await ledger.decisions()] == ["approve", "hold", "hold", "approve"]
+    assert await ledger.replay() == []
+
+
+async def test_a_record_that_met_a_bug_is_redriven_once_the_bug_is_mended(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ledger.decide(signed_up())
+    update = to_bytes(event("account.updated.v1", account(version=2), id="update"))
+    with monkeypatch.context() as patched:
+        patched.setattr(service.deciding, "account_facts", _breaks)
+        identity = await put_aside(ledger, update)
+    assert (await ledger.decisions())[-1] == ("account", 2, "hold", ("unread_events",))
+    assert await redriven(ledger, identity) is Fate.DECISION
+    assert (await ledger.decisions())[-1] == ("account", 3, "approve", ())
+    async with ledger.engine("service").connect() as tx:
+        assert await open_bugs(tx) == 0
+    assert await ledger.replay() == []
+
+
+def _breaks(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_a_record_of_nobody_is_redriven_for_whom_its_correction_names(ledger: Ledger) -> None:
+    identity = await put_aside(ledger, b"{", key=None)
+    assert await ledger.rows("SELECT 1 FROM ledger.quarantine WHERE account_id IS NOT NULL") == []
+    assert await redriven(ledger, identity, to_bytes(signed_up())) is Fate.DECISION
+    assert await ledger.decisions() == [("account", 1, "approve", ())]
+    assert await ledger.replay() == []
+
+
+async def test_a_record_whose_bytes_were_erased_is_dismissed_or_corrected(ledger: Ledger) -> None:
+    identity = await put_aside(ledger, b"{")
+    async with ledger.engine("eraser").begin() as tx:
+        await tx.execute(text("DELETE FROM ledger.evidence"))
+    with pytest.raises(CannotResolve, match="erased"):
+        await redriven(ledger, identity)
+    assert await redriven(ledger, identity, to_bytes(signed_up())) is Fate.DECISION
+
+
+async def test_bytes_that_are_not_those_that_came_are_not_redriven(ledger: Ledger) -> None:
+    identity = await put_aside(ledger, to_bytes(signed_up() | {"env": "staging"}))
+    forged = to_bytes(signed_up()).hex()
+    await ledger.tamper(
+        "ALTER TABLE ledger.evidence DISABLE TRIGGER append_only",
+        f"UPDATE ledger.evidence SET content = decode('{forged}', 'hex')",
+    )
+    with pytest.raises(CannotResolve, match="not those that came"):
+        await redriven(ledger, identity)
+    assert await ledger.decisions() == []

@@ -21,8 +21,9 @@ from service.audit.journal import leaf_of
 from service.ledger.lanes import murmur2
 from service.settings import MisconfiguredError, read_settings
 from service.stream.connection import Connection, StreamError
-from service.stream.consume import Consumer, Polling
+from service.stream.consume import Consumer
 from service.stream.outgoing import Publisher
+from service.stream.polling import Polling
 from service.stream.relay import Relay, publishing
 from service.stream.topics import verify_topics
 from service.stream.watch import Watch

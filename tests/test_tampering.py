@@ -265,3 +265,10 @@ async def test_the_text_of_an_error_holds_no_values(ledger: Ledger) -> None:
         async with ledger.engine("auditor").begin() as tx:
             await tx.execute(text("INSERT INTO ledger.inbox VALUES (:a, 'b', 'c')"), {"a": "Maria Example"})
     assert "Maria" not in str(caught.value)
+
+
+async def test_evidence_under_the_hash_of_something_else_is_found(lived_in: Ledger) -> None:
+    """The service may add evidence, and nothing in the database compares it with its hash: replay does."""
+    async with lived_in.engine("service").begin() as tx:
+        await tx.execute(text("INSERT INTO ledger.evidence (sha256, content) VALUES (sha256('told'), 'stored')"))
+    assert [one.what for one in await lived_in.replay()] == ["the content has another sha256"]

@@ -44,6 +44,8 @@ def open_engine(
         "lock_timeout": f"{int(lock_timeout_seconds * 1000)}ms",
         "statement_timeout": f"{int(statement_timeout_seconds * 1000)}ms",
         "idle_in_transaction_session_timeout": f"{int(idle_timeout_seconds * 1000)}ms",
+        # A worker that is stopped while the server sends it rows is not idle; nothing else ends such a session.
+        "tcp_user_timeout": f"{int(idle_timeout_seconds * 1000)}ms",
     }
     return create_async_engine(
         url,
@@ -66,6 +68,24 @@ async def copy_rows(tx: Tx, table: str, columns: Sequence[str], rows: Sequence[t
         message = "the transaction has no driver connection"
         raise RuntimeError(message)
     await driver.copy_records_to_table(table, schema_name="ledger", columns=list(columns), records=rows)
+
+
+STATEMENT_TIMEOUT = "57014"
+"""SQLSTATE: the statement took longer than `statement_timeout`, or a person cancelled it."""
+
+
+def sqlstate(error: Exception) -> str | None:
+    """PostgreSQL's code for what went wrong; None when it said nothing."""
+    for one in (error, getattr(error, "orig", None), getattr(getattr(error, "orig", None), "__cause__", None)):
+        state = getattr(one, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+    return None
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line of a log. Errors of the database hide the values they were about."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def is_temporary(error: Exception) -> bool:

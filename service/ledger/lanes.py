@@ -42,7 +42,7 @@ class Head:
     last_at: datetime
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=16_384)  # The keys of what is under way: each is hashed for its lane and several partitions.
 def murmur2(key: bytes) -> int:
     """Kafka's default partitioner hash, made non-negative, so that lanes and partitions of a key line up."""
     length = len(key)
@@ -58,7 +58,6 @@ def murmur2(key: bytes) -> int:
     return (hashed ^ (hashed >> 15)) & 0x7FFFFFFF
 
 
-@lru_cache(maxsize=100_000)
 def lane_of(account_id: str, lanes: int) -> int:
     """The lane whose lock orders everything about an account."""
     return murmur2(account_id.encode()) % lanes

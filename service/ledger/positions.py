@@ -12,6 +12,10 @@ from service.ledger.tables import stream_position
 TopicPartition = tuple[str, int]
 
 
+HALTS = ("RECORDS_LOST", "TOPIC_CHANGED")
+"""Why a partition may be halted: `halt_reason` begins with one of these codes and a colon."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """The next offset of a partition to be decided; `halted_at` is set while a person has to look first."""
@@ -32,17 +36,28 @@ async def claim(tx: Tx, cluster: str, beginnings: Mapping[TopicPartition, int]) 
     wanted = sorted(beginnings)
     rows = (await tx.execute(_CLAIM, _arrays(cluster, wanted))).all()
     if len(rows) < len(wanted):
-        first_seen = sorted(set(wanted) - {(row.topic, row.partition) for row in rows})
-        offsets = [beginnings[partition] for partition in first_seen]
-        await tx.execute(_FIRST_SIGHT, {**_arrays(cluster, first_seen), "offsets": offsets})
+        first_seen = set(wanted) - {(row.topic, row.partition) for row in rows}
+        await enter(tx, cluster, {partition: beginnings[partition] for partition in first_seen})
         rows = (await tx.execute(_CLAIM, _arrays(cluster, wanted))).all()
     return {(row.topic, row.partition): Position(**row._mapping) for row in rows}  # noqa: SLF001 -- SQLAlchemy's public name
+
+
+async def enter(tx: Tx, cluster: str, beginnings: Mapping[TopicPartition, int]) -> None:
+    """Make positions, at these offsets, for those of the partitions that have none."""
+    first_seen = sorted(beginnings)
+    offsets = [beginnings[partition] for partition in first_seen]
+    await tx.execute(_FIRST_SIGHT, {**_arrays(cluster, first_seen), "offsets": offsets})
 
 
 async def advance(tx: Tx, cluster: str, next_offsets: Mapping[TopicPartition, int]) -> None:
     """Move claimed positions on."""
     wanted = sorted(next_offsets)
     await tx.execute(_ADVANCE, {**_arrays(cluster, wanted), "offsets": [next_offsets[one] for one in wanted]})
+
+
+def halt_code(reason: str) -> str:
+    """The code with which the reason of a halt begins."""
+    return reason.partition(":")[0]
 
 
 async def halt(tx: Tx, cluster: str, partition: TopicPartition, reason: str) -> None:

@@ -10,6 +10,9 @@ from service.ledger.engine import Tx
 from service.ledger.history import JournalRow
 from service.ledger.tables import relay_refused
 
+COMPARISON_LOCK = 0x65787063
+"""The advisory lock of who compares the status topic: of our own number, beside that of the migrations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
@@ -39,6 +42,11 @@ async def lock_backlogs(tx: Tx, most: int) -> Sequence[Backlog]:
 async def lock_relays(tx: Tx, lanes: Iterable[int]) -> None:
     """Wait for the relay rows of these lanes, in order: until this transaction ends nobody else publishes them."""
     await tx.execute(_LOCK_LANES, {"lanes": sorted(set(lanes))})
+
+
+async def try_comparing(tx: Tx) -> bool:
+    """Whether this transaction is now the only one that compares the status topic; until it ends."""
+    return bool((await tx.execute(_COMPARING, {"lock": COMPARISON_LOCK})).scalar_one())
 
 
 async def read_backlogs(tx: Tx, backlogs: Sequence[Backlog], most: int) -> Mapping[int, Sequence[JournalRow]]:
@@ -97,6 +105,7 @@ async def forget_refused(tx: Tx, lane: int, seq: int) -> None:
     await tx.execute(delete(relay_refused).where(relay_refused.c.lane == lane, relay_refused.c.seq == seq))
 
 
+_COMPARING = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _LOCK_LANES = text(
     """
     SELECT lane FROM ledger.relay_position WHERE lane = ANY(CAST(:lanes AS smallint[])) ORDER BY lane FOR UPDATE

@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from service.faults import reach
+from service.ledger.engine import one_line
 from service.ledger.positions import TopicPartition
 from service.stream.connection import Connection
-from service.stream.patience import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -81,15 +82,20 @@ class Client:
         return await self._ask(self._started().beginning_offsets, partitions)
 
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where the logs end now: the offset that the next record will get."""
-        return await self._ask(self._started().end_offsets, partitions)
+        """Where the logs end now: the offset that the next record will get.
+
+        The embedded broker answers with an offset inside the log's last batch; what a fetch has said is right.
+        """
+        ends = await self._ask(self._started().end_offsets, partitions)
+        return {one: max(end, self._fetched_end(one)) for one, end in ends.items()}
 
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Where the logs began when we first asked, of these partitions and maybe more."""
         wanted = set(partitions)
         if not wanted <= self._beginnings.keys():
             self._beginnings.update(await self.first_offsets(wanted | set(self.assignment())))
-        return self._beginnings
+        # A copy: a new assignment in the middle of a batch forgets ours.
+        return dict(self._beginnings)
 
     def forget_beginnings(self) -> None:
         """Ask anew where the logs begin; for a new assignment."""
@@ -103,8 +109,13 @@ class Client:
             return
         try:
             await asyncio.wait_for(raw.commit(ours), ASK_SECONDS)
+            reach("offsets_committed")
         except (KafkaError, TimeoutError) as error:
             log.debug("offsets not committed", error=one_line(error))
+
+    def _fetched_end(self, partition: TopicPartition) -> int:
+        raw, own = self._started(), self._own(partition)
+        return (raw.last_stable_offset(own) or 0) if own in raw.assignment() else 0
 
     def _started(self) -> AIOKafkaConsumer:
         raw = self.raw()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -21,7 +20,7 @@ HEADERS = [("content-type", f"{CONTENT_TYPE}; charset=UTF-8".encode())]
 
 _TYPES = {"approve": "license.approved.v1", "hold": "license.held.v1", "deny": "license.denied.v1"}
 _STATUS_FIELDS = tuple(StatusData.model_fields)
-_PARTITIONS_REMEMBERED = 100_000
+_PARTS_OF_A_KEY = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +75,7 @@ class Publisher:
 
 def partition_of(key: bytes | None, partitions: int, lane: int) -> int:
     """The partition of a key, as Kafka's own partitioner has it; what has no key keeps the order of its lane."""
-    return lane % partitions if key is None else _partition_of_key(key, partitions)
-
-
-@lru_cache(maxsize=_PARTITIONS_REMEMBERED)
-def _partition_of_key(key: bytes, partitions: int) -> int:
-    return murmur2(key) % partitions
+    return lane % partitions if key is None else murmur2(key) % partitions
 
 
 def _decision(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
@@ -154,6 +148,17 @@ def _status_message(entry: JournalRow, body: Mapping[str, Any], value: bytes | N
 def status_key(account_id: str, kind: str, own_id: str) -> str:
     """`account id/kind/id`, with `/` and `%` of the ids escaped (RFC 3986, 2.1): ids are opaque and may hold them."""
     return f"{_escaped(account_id)}/{kind}/{_escaped(own_id)}"
+
+
+def subject_of(key: bytes) -> SubjectKey | None:
+    """The subject that a key of the status topic is about; None for a key that we would not make."""
+    parts = key.decode(errors="replace").split("/")
+    if len(parts) != _PARTS_OF_A_KEY:
+        return None
+    account_id, kind, own_id = (part.replace("%2F", "/").replace("%25", "%") for part in parts)
+    if status_key(account_id, kind, own_id).encode() != key:
+        return None
+    return account_id, kind if kind == ACCOUNT else f"{kind}:{own_id}"
 
 
 def _escaped(identifier: str) -> str:

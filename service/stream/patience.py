@@ -36,8 +36,3 @@ async def until(done: Awaitable[object], seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line of a log."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -7,12 +7,14 @@ from random import Random
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.faults import reach
+from service.ledger.engine import one_line
 from service.ledger.relay import advance_relay, lock_backlogs, lock_relays, read_backlogs
 from service.ledger.standing import standing_of
 from service.ledger.subjects import SubjectKey
 from service.stream.connection import Connection
 from service.stream.outgoing import Publisher
-from service.stream.patience import AWAY, back_off, is_away, one_line, until
+from service.stream.patience import AWAY, back_off, is_away, until
 from service.stream.republish import publish, publish_standing
 from service.stream.send import MAX_MESSAGE_BYTES, Sender, publishing
 from service.telemetry import Metrics
@@ -88,13 +90,18 @@ class Relay:
             backlogs = await lock_backlogs(tx, _LANES_A_ROUND)
             if not backlogs:
                 return 0
+            reach("relay_locked")
             lanes = await read_backlogs(tx, backlogs, _ENTRIES_A_LANE)
+            reach("relay_read")
             done = {lane: entries[-1].seq for lane, entries in lanes.items() if entries}
             messages = [m for entries in lanes.values() for entry in entries for m in self.publisher.messages(entry)]
             # If this transaction turns out dead, another relay may have published newer records before these.
             self._in_doubt = {m.status_of: m.lane for m in messages if m.status_of is not None}
             refused = await publish(tx, self.producer, messages)
+            reach("relay_acknowledged")
             await advance_relay(tx, done)
+            reach("relay_before_commit")
+        reach("relay_committed")
         self._in_doubt = {}
         unsent = {id(one.message) for one in refused}
         self.metrics.published(message.topic for message in messages if id(message) not in unsent)
@@ -107,9 +114,11 @@ class Relay:
         """
         async with self.engine.begin() as tx:
             await lock_relays(tx, subjects.values())
+            reach("relay_repairing")
             # Read after the locks are held: what another relay published meanwhile, we see.
             standing = await standing_of(tx, subjects)
             await publish_standing(tx, self.producer, self.publisher, standing)
+            reach("relay_repaired")
         self._in_doubt = {}
         self.metrics.relay_repaired.inc(len(standing))
         log.warning("a round ended in doubt; its statuses were published again", lanes=sorted(set(subjects.values())))

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.faults import reach
 from service.ledger.engine import Tx
 from service.stream.connection import Connection, StreamError
 from service.stream.outgoing import HEADERS, Message, partition_of
@@ -110,7 +111,12 @@ class Sender:
             partitions = await self._partitions(messages)
             for message in messages:
                 # One by one, not in a comprehension: when one fails, those before it are under way all the same.
-                futures.append(await self._hand_over(message, partitions[message.topic]))  # noqa: PERF401
+                futures.append(await self._hand_over(message, partitions[message.topic]))
+                if len(futures) == len(messages) // 2:
+                    reach("relay_half_handed_over")
+            for first in futures[:1]:
+                first.add_done_callback(lambda _: reach("relay_some_acknowledged"))
+            reach("relay_handed_over")
         except KafkaError as error:
             failure = error
         pending: set[asyncio.Future[object]] = set(futures)

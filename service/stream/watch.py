@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from service.ledger.engine import one_line
 from service.ledger.positions import Position, TopicPartition
 from service.stream.consume import Consumer
-from service.stream.patience import AWAY, is_away, one_line, until
+from service.stream.patience import AWAY, is_away, until
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,9 @@ class Watch:
         at = await client.positions(assigned)
         first_seen = [one for one in assigned if one not in ledger]
         beginnings = await client.beginnings(first_seen) if first_seen else {}
+        if first_seen:
+            # At once and not with the first record: what retention takes before that would else go unnoticed.
+            await consumer.pipeline.enter({one: beginnings[one] for one in first_seen})
         ends = await client.end_offsets(assigned) if assigned else {}
         expected = {one: ledger[one].next_offset if one in ledger else beginnings[one] for one in assigned}
         self._tell(expected, ends)
@@ -62,7 +66,7 @@ class Watch:
         self._apply_halts(assigned, rest, ledger)
         await self._halt_shortened({one: (expected[one], ends[one]) for one in rest if one in ledger})
         ours = [one for one in rest if one not in consumer.halted]
-        asked = await self._ask_for_proof([one for one in ours if one in consumer.unproven], expected)
+        asked = await self._ask_for_proof([one for one in ours if one in consumer.proofs.open], expected)
         # Just before is right too: there lies the record that proves the partition.
         differing = {one: (expected[one], at[one]) for one in ours if not 0 <= expected[one] - at[one] <= 1}
         await self._reconcile({one: both for one, both in differing.items() if one not in asked}, began)
@@ -79,15 +83,15 @@ class Watch:
         The pipeline halts a partition where it is another one. Where the log has none before the position, there is
         nothing to compare, and the position is looked after as ever.
         """
-        wanted = [one for one in unproven if self.consumer.unproven[one].again is None]
+        wanted = [one for one in unproven if self.consumer.proofs.open[one].again is None]
         begins = await self.consumer.client.first_offsets(wanted) if wanted else {}
         asked = set()
         for one in wanted:
-            proof = self.consumer.unproven.get(one)
+            proof = self.consumer.proofs.open.get(one)
             if proof is None:
                 continue
             if begins[one] >= expected[one]:
-                del self.consumer.unproven[one]
+                del self.consumer.proofs.open[one]
                 continue
             proof.again = expected[one] - 1
             self.consumer.seek(one, proof.again, "proof")
