@@ -23,6 +23,8 @@ from schemas.topics import TOPICS, Topic
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+POLICY_DOCUMENT = "policy-document"
+"""The one schema in json/ that is of no event. `service.policies.schema` writes it, since it knows the form."""
 GENERATED = "# Written by `make schemas` from schemas/*.py; do not edit.\n"
 
 
@@ -124,6 +126,8 @@ def broken_promises(where: Path) -> list[str]:
     found = []
     for path in sorted((where / "json").glob("*.schema.json")):
         event_type = path.name.removesuffix(".schema.json")
+        if event_type == POLICY_DOCUMENT:
+            continue
         if event_type not in INPUT_EVENTS | OUTPUT_EVENTS:
             found.append(f"{event_type}: the event type is gone")
             continue

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-_COUNTRIES = frozenset(
+COUNTRIES = frozenset(
     """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC
     CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD
@@ -27,8 +27,8 @@ def read_place(code: str) -> str | None:
 
     There are no aliases: guessing what a customer meant would decide on a place nobody stated.
     """
-    if code in _COUNTRIES:
+    if code in COUNTRIES:
         return _PART_OF_CHINA.get(code, code)
-    if not _REGION.fullmatch(code) or code[:2] not in _COUNTRIES:
+    if not _REGION.fullmatch(code) or code[:2] not in COUNTRIES:
         return None
     return code if code[:2] != "UA" or code[3:] in _UKRAINE else None

@@ -1,5 +1,7 @@
 """What tests stand on: one real PostgreSQL a session, and a fresh copy of a migrated database for each test."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from uuid import uuid4
@@ -7,9 +9,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
+from service.cli import run
 from service.cli.database import make_database
 from service.embedded.postgres import Server, running_postgres
 from tests.brokers import Broker, running
+from tests.commands import Answer, Cli
 from tests.kafka import KafkaMissing
 from tests.ledger import Ledger
 from tests.stream import Stream, fresh_stream
@@ -67,6 +71,23 @@ async def ledger(empty_ledger: Ledger) -> Ledger:
     """A ledger decided by the small policy."""
     await empty_ledger.use()
     return empty_ledger
+
+
+@pytest.fixture
+def cli(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, empty_ledger: Ledger) -> Cli:
+    """Runs a command against the ledger of the test, in a thread, since each command has an event loop of its own."""
+    monkeypatch.setenv("EXPORTGATE_DATABASE_URL", empty_ledger.superuser_url)
+    monkeypatch.setenv("EXPORTGATE_ENVIRONMENT", "production")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    async def call(*arguments: str) -> Answer:
+        capfdbinary.readouterr()
+        code = await asyncio.to_thread(run, arguments)
+        sys.stdout.flush()
+        written = capfdbinary.readouterr()
+        return Answer(code, written.out.decode(), written.err.decode())
+
+    return call
 
 
 @pytest.fixture(scope="session")

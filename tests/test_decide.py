@@ -457,6 +457,7 @@ def _scalar(spec: FactSpec) -> st.SearchStrategy[Scalar]:
         FactType.DECIMAL: st.sampled_from([Decimal(0), Decimal("9.99"), Decimal(10)]),
         FactType.TEXTS: st.lists(WORDS, unique=True, max_size=2).map(tuple),
         FactType.PLACES: st.lists(PLACES, unique=True, max_size=2).map(tuple),
+        FactType.INSTANT: st.sampled_from(["2026-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]),
     }
     return strategies[spec.type]
 

@@ -159,7 +159,7 @@ def _reason(reason: Reason, verdict: Verdict, policy: Policy) -> Body:
     return {
         "rule": rule.name,
         "title": rule.title,
-        "citation": rule.citation.text,
+        "citation": rule.law,
         "result": reason.result.value,
         "outcome": _OUTCOMES[reason.outcome],
         "hold_kind": reason.hold_kind,

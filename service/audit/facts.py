@@ -79,7 +79,18 @@ def _authorization(one: Authorization) -> dict[str, object]:
         "end_uses": one.end_uses,
         "valid_from": instant(one.valid_from),
         "valid_until": instant(one.valid_until),
+        **_later_limits(one),
     }
+
+
+def _later_limits(one: Authorization) -> dict[str, object]:
+    """Limits younger than the first stored facts: left out where they limit nothing, so old bytes stay as they are."""
+    limits = {
+        "parties": one.parties,
+        "quantity": one.quantity,
+        "revoked_at": None if one.revoked_at is None else instant(one.revoked_at),
+    }
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def _read_authorization(raw: Mapping[str, Any]) -> Authorization:
@@ -92,5 +103,8 @@ def _read_authorization(raw: Mapping[str, Any]) -> Authorization:
         number=raw["number"],
         valid_from=datetime.fromisoformat(raw["valid_from"]),
         valid_until=datetime.fromisoformat(raw["valid_until"]),
+        parties=tuple(raw["parties"]) if "parties" in raw else None,
+        quantity=Decimal(raw["quantity"]) if "quantity" in raw else None,
+        revoked_at=datetime.fromisoformat(raw["revoked_at"]) if "revoked_at" in raw else None,
         **limits,
     )

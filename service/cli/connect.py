@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from asyncpg.exceptions import InterfaceError as DriverInterfaceError
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from service import app
 from service.cli.output import Failed, Misuse
 from service.ledger.engine import Tx, open_engine
+from service.ledger.policies import read_pin
 
 SETTING = "EXPORTGATE_DATABASE_URL"
 _EXPECTED = "postgresql://user:password@host:5432/exportgate"
@@ -32,6 +34,12 @@ async def ledger(role: str) -> AsyncIterator[Tx]:
     """A transaction on the configured database as `role`, committed when the block ends well."""
     async with engine(role) as opened, opened.begin() as tx:
         yield tx
+
+
+async def now() -> datetime:
+    """The database's clock: the one by which everything is decided."""
+    async with ledger("auditor") as tx:
+        return (await read_pin(tx, None)).now
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Policy documents as files: read, tried on their own cases and on their parent's, and what came of it told."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -8,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from service.cli.coverage import tell_coverage
 from service.cli.output import AsJson, Failed, Misuse, emit, say, warn
-from service.cli.words import plural
+from service.cli.words import joined, plural
 from service.decide.decision import Outcome, Verdict
 from service.policies import LoadedPolicy, PolicyRefused, load_file, policy_files
 from service.policies.cases import CaseResult, run_cases
@@ -20,14 +22,16 @@ from service.policies.model import read_instant
 def check_documents(
     paths: Annotated[list[Path], typer.Argument(metavar="DIR-or-FILE...", help="Documents, or directories of them.")],
     *,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail also when the cases leave something unshown.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check documents and run their golden cases, without a database; exit 1 when one is refused or fails.
 
-    Cases of the version it extends that now come out differently are named, and refuse nothing.
+    What the cases leave unshown is listed: rules never hit, clear or unknown, sides of thresholds, dates, waivers.
+    Cases of the version it extends that now come out differently are named. Neither refuses anything.
     """
-    files = [file for path in paths for file in _files(path)]
-    refused, results = 0, list[CaseResult]()
+    files = [file for path in paths for file in policy_paths(path)]
+    refused, unshown, results = 0, 0, list[CaseResult]()
     for file in files:
         try:
             loaded = load(file)
@@ -38,13 +42,16 @@ def check_documents(
         ran = run_cases(loaded.policy, loaded.cases)
         results += ran
         _tell(loaded, ran, as_json=as_json)
+        unshown += tell_coverage(loaded, ran, as_json=as_json)
         _tell_changed(loaded, changed_cases(file, loaded), as_json=as_json)
     failed = sum(result.failure is not None for result in results)
     documents, cases = plural(len(files), "document"), plural(len(results), "case")
     if refused or failed:
         raise Failed(f"{documents}, {cases}: {failed} failed, {plural(refused, 'document')} refused")
+    if strict and unshown:
+        raise Failed(f"{documents}, {cases}: all hold, and leave {plural(unshown, 'thing')} unshown")
     if not as_json:
-        say(f"{documents}, {cases}: all hold.")
+        say(f"{documents}, {cases}: all hold{_waiting(results)}.")
 
 
 def load(file: Path) -> LoadedPolicy:
@@ -57,7 +64,8 @@ def load(file: Path) -> LoadedPolicy:
         raise Misuse(f"expected a policy document, but {file} cannot be read: {error.strerror}") from None
 
 
-def _files(path: Path) -> list[Path]:
+def policy_paths(path: Path) -> list[Path]:
+    """The file itself, or the documents of a directory. Misuse where it holds none."""
     if not path.is_dir():
         return [path]
     found = policy_files(path)
@@ -78,13 +86,20 @@ def _tell(loaded: LoadedPolicy, results: Sequence[CaseResult], *, as_json: bool)
     if as_json:
         for result in results:
             emit({"version": version, "case": result.case.name, "place": result.case.place,
-                  "holds": result.failure is None, "failure": result.failure})  # fmt: skip
+                  "holds": result.failure is None, "failure": result.failure,
+                  "golden": result.case.golden, "waits_for": result.case.waits_for})  # fmt: skip
         return
     failures = [result.failure for result in results if result.failure is not None]
     for failure in failures:
         warn(failure)
     told = f"{len(failures)} of {plural(len(results), 'case')} fail" if failures else all_hold(len(results))
-    say(f"{version}: {plural(len(loaded.policy.rules), 'rule')}, {told}")
+    say(f"{version}: {plural(len(loaded.policy.rules), 'rule')}, {told}{_waiting(results)}")
+
+
+def _waiting(results: Sequence[CaseResult]) -> str:
+    """How many cases are given something that this release cannot find out by itself; empty when none is."""
+    counts = Counter(what for result in results for what in result.case.waits_for)
+    return f"; {joined([f'{counts[what]} wait for {what}' for what in sorted(counts)])}" if counts else ""
 
 
 def _tell_changed(loaded: LoadedPolicy, changed: Sequence[str], *, as_json: bool) -> None:

@@ -49,18 +49,21 @@ class Story:
 
 def explain(story: Story) -> list[str]:
     """The paragraphs that explain a decision, most important first. Each is plain text on one line."""
-    body = story.body
+    headline, *others = outline(story.body, story.finder)
+    return [f"{headline} {_when(story.body)}", *others, _policy(story), _history(story)]
+
+
+def outline(body: Body, finder: Finder) -> list[str]:
+    """What is decided, why, and what comes next, whether or not the decision was ever made."""
     reasons = sorted(body["reasons"], key=lambda one: (_STRICTNESS[one["outcome"]], one["result"], one["rule"]))
-    paragraphs = [f"{_headline(body)} {_when(body)}"]
-    paragraphs += [_reason(one, body, story.finder) for one in reasons]
+    paragraphs = [_headline(body), *(_reason(one, body, finder) for one in reasons)]
     if not reasons:
-        paragraphs.append(_plainly(story.finder))
+        paragraphs.append(_plainly(finder))
     next_step = _next_step(body, reasons)
     if next_step:
         paragraphs.append(next_step)
     if body["access"] != "none":
         paragraphs.append(_open(body))
-    paragraphs += [_policy(story), _history(story)]
     return paragraphs
 
 

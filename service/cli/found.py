@@ -17,7 +17,8 @@ from service.decide.condition import (
     compile_condition,
     matching_elements,
 )
-from service.decide.derive import derive, with_item
+from service.decide.derive import with_item
+from service.decide.evaluate import all_values
 from service.decide.facts import Facts, Item, Value
 from service.decide.policy import ActiveRule, Policy
 
@@ -61,7 +62,7 @@ class Finder:
 
     def _seen(self, active: ActiveRule, facts: Facts, named: list[str]) -> Values:
         """The facts as the rule saw them: of an item's rule together with the first item it is about."""
-        values = derive(facts)
+        values = all_values(facts, self.policy, self.as_of)
         if not active.rule.per_item or not named:
             return values
         model, _, delivery = named[0].rpartition("/")

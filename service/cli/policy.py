@@ -11,7 +11,12 @@ from sqlalchemy.exc import IntegrityError
 
 from service.cli import vocabulary
 from service.cli.connect import ledger, run, sqlstate
+from service.cli.diff import EXAMPLE as DIFF_EXAMPLE
+from service.cli.diff import diff_policies
 from service.cli.documents import all_hold, changed_cases, check_documents, load, warn_of
+from service.cli.lint import lint_documents
+from service.cli.new import EXAMPLE as NEW_EXAMPLE
+from service.cli.new import new
 from service.cli.output import (
     AsJson,
     By,
@@ -26,6 +31,10 @@ from service.cli.output import (
     say_table,
     warn,
 )
+from service.cli.precheck import EXAMPLE as PRECHECK_EXAMPLE
+from service.cli.precheck import precheck
+from service.cli.simulate import EXAMPLE as SIMULATE_EXAMPLE
+from service.cli.simulate import simulate_policy
 from service.cli.words import moment, plural
 from service.ledger.engine import Tx
 from service.ledger.policies import (
@@ -40,6 +49,7 @@ from service.policies import LoadedPolicy, PolicyRefused
 from service.policies.cases import run_cases
 from service.policies.lifecycle import activate as activate_policy
 from service.policies.lifecycle import publish as publish_policy
+from service.policies.lint import errors
 from service.policies.model import read_instant
 from service.policies.refusal import suggestion
 
@@ -50,6 +60,16 @@ app.command("facts", short_help="Print every fact a policy may ask for.", epilog
 app.command(
     "test", short_help="Check documents and run their cases.", epilog=example("exportgate policy test deploy/policies")
 )(check_documents)
+app.command("diff", short_help="Show what two versions decide differently.", epilog=DIFF_EXAMPLE)(diff_policies)
+app.command("new", short_help="Begin a version.", epilog=NEW_EXAMPLE)(new)
+app.command("precheck", short_help="Decide and explain a prospect.", epilog=PRECHECK_EXAMPLE)(precheck)
+app.command("simulate", short_help="Decide all again under a candidate.", epilog=SIMULATE_EXAMPLE)(simulate_policy)
+
+app.command(
+    "lint",
+    short_help="Find what a document cannot mean.",
+    epilog=example("exportgate policy lint deploy/policies"),
+)(lint_documents)
 
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")]
 _UNIQUE = "23505"
@@ -74,6 +94,7 @@ def publish(
             warn(failure)
         cases = plural(len(loaded.cases), "case")
         raise Failed(f"not published: {len(failures)} of {cases} of {file.name} fail; correct the rules or the cases")
+    _refuse_lint_errors(file, loaded)
     changed = changed_cases(file, loaded)
     before = run(_publish(loaded, by))
     policy = loaded.policy
@@ -156,6 +177,14 @@ def show(
 ) -> None:
     """Print a published version, byte for byte as it was published."""
     emit_bytes(run(_show(version, resolved=resolved)))
+
+
+def _refuse_lint_errors(file: Path, loaded: LoadedPolicy) -> None:
+    found = errors(loaded)
+    for finding in found:
+        warn(f"error: {finding}")
+    if found:
+        raise Failed(f"not published: {plural(len(found), 'error')} in {file.name}; see: exportgate policy lint --help")
 
 
 def _instant(text: str) -> datetime:

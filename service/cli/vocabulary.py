@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 from service.cli.output import AsJson, emit, say, say_table
 from service.decide.facts import FactSpec
-from service.decide.vocabulary import CATALOGUE_FACTS, VOCABULARY
+from service.decide.vocabulary import CATALOGUE_FACTS, VOCABULARY, WAITING
 
 _CATALOGUE = frozenset(spec.name for spec in CATALOGUE_FACTS.values())
 _SERVICE = frozenset(
     {"subject.kind", "account.known", "account.unread_events", "account.from_future", "item.in_catalogue"}
 )
+
+_UNFILLED = frozenset(WAITING).union(*(VOCABULARY[name].elements for name in WAITING))
 
 
 def facts(*, as_json: AsJson = False) -> None:
@@ -17,7 +19,8 @@ def facts(*, as_json: AsJson = False) -> None:
     if as_json:
         for spec, element_of in _all():
             emit({"fact": spec.name, "type": spec.type.value, "meaning": spec.doc, "values": spec.values,
-                  "absent": spec.absent, "source": _source(spec), "element_of": element_of})  # fmt: skip
+                  "unit": spec.unit or None, "absent": spec.absent, "source": _source(spec),
+                  "element_of": element_of})  # fmt: skip
         return
     rows = [
         [f"{'  ' if element_of else ''}{spec.name}", spec.type.value, _meaning(spec), spec.absent, _source(spec)]
@@ -46,4 +49,6 @@ def _source(spec: FactSpec) -> str:
         return "the service"
     if spec.name in _CATALOGUE:
         return "catalogue"
-    return "derived" if spec.derived else "event"
+    if spec.derived:
+        return "derived"
+    return "nothing yet" if spec.name in _UNFILLED else "event"

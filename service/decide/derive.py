@@ -34,6 +34,7 @@ def derive(facts: Facts) -> dict[str, Value]:
     places = _all_places(home, values)
     if places:
         values["customer.places"] = places
+        values["customer.abroad"] = any(place[:2] != "US" for place in places)
     evidence = values.get("location.evidence")
     if isinstance(evidence, tuple):
         values["location.evidence"] = _with_regions(evidence)

@@ -23,8 +23,9 @@ from service.decide.decision import (
 )
 from service.decide.derive import derive, with_item
 from service.decide.facts import Authorization, Facts, Item, Value
+from service.decide.matches import weigh_matches
 from service.decide.policy import HOLD_KINDS, NEXT_ACTORS, ActiveRule, Policy
-from service.decide.waiver import waives
+from service.decide.waiver import end_of, waives
 
 Values = Mapping[str, Value]
 
@@ -41,18 +42,35 @@ def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
     facts and policies that were checked when they were made.
     """
     plan = policy.at(as_of)
-    values = derive(facts)
+    values = all_values(facts, policy, as_of)
     items = facts.items or _whole_catalogue(policy)
     hearing = _Hearing(policy, facts, as_of, items)
-    hearing.hear(plan.subject_rules, values, None)
-    possible = [rule for rule in plan.item_rules if rule.subject_part(values) is not False]
+    for fact, rules in plan.guarded_subject_rules:
+        if fact is None or fact in values:
+            hearing.hear(rules, values, None)
+    hearing.doubtful.sort(key=_name)
+    possible = plan.possible(values)
     for index, item in enumerate(items if possible else ()):
         hearing.hear(possible, with_item(values, item, policy.catalogue), index)
     return _verdict(hearing)
 
 
+def all_values(facts: Facts, policy: Policy, as_of: datetime) -> dict[str, Value]:
+    """What rules about the subject see: the facts, and all that follows from them at `as_of` under `policy`."""
+    values = derive(facts)
+    if "matches" in values:
+        weigh_matches(values, facts.authorizations, as_of)
+    if policy.required_lists:
+        values["screening.demanded"] = True
+    return values
+
+
 def _whole_catalogue(policy: Policy) -> tuple[Item, ...]:
     return tuple(Item(model=model, delivery="api", release=None, volume=None) for model in sorted(policy.catalogue))
+
+
+def _name(doubt: "Doubt") -> str:
+    return doubt.finding.rule
 
 
 class Doubt(NamedTuple):
@@ -200,7 +218,7 @@ def _next_actor(hold_kinds: tuple[str, ...]) -> str | None:
 
 def _valid_until(hearing: _Hearing, used: list[Authorization]) -> datetime | None:
     """The earliest end of what the approval rests on, or of the time for which the policy lets an approval stand."""
-    ends = [one.valid_until for one in used]
+    ends = [end_of(one) for one in used]
     if hearing.policy.valid_for is not None:
         ends.append(hearing.as_of + hearing.policy.valid_for)
     return min(ends, default=None)

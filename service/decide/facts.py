@@ -16,7 +16,10 @@ Value = Scalar | tuple[Element, ...]
 
 
 class FactType(Enum):
-    """What a fact's value looks like. A place is ISO 3166-1 alpha-2, optionally with an ISO 3166-2 region (`UA-43`)."""
+    """What a fact's value looks like.
+
+    A place is ISO 3166-1 alpha-2, optionally with an ISO 3166-2 region (`UA-43`); an instant is RFC 3339 in UTC.
+    """
 
     TEXT = "text"
     PLACE = "place"
@@ -25,6 +28,7 @@ class FactType(Enum):
     DECIMAL = "decimal"
     TEXTS = "set of texts"
     PLACES = "set of places"
+    INSTANT = "instant"
     ELEMENTS = "list of elements"
 
 
@@ -42,6 +46,7 @@ class FactSpec:
 
     `absent` says what it means that the fact is missing; `derived` facts are computed by `derive.py` and never stored.
     `values` is the closed set of a text fact, empty when it is open. `elements` names the facts of one list element.
+    `unit` is what a number counts, empty for what is no number.
     """
 
     name: str
@@ -51,6 +56,7 @@ class FactSpec:
     derived: bool
     values: frozenset[str]
     elements: Mapping[str, "FactSpec"]
+    unit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +73,10 @@ class Item:
 class Authorization:
     """A licence, exception, general licence or carve-out that a person has registered and verified.
 
-    An empty tuple authorizes nothing of its kind; None means the authorization does not limit it.
+    An empty tuple authorizes nothing of its kind; None means the authorization does not limit it. `parties` are account
+    ids and the handles of parties (15 CFR 750.7(a)). `quantity` is what is left of a limit, in the unit of the items'
+    volume (750.7(f)). `revoked_at`: from then on it authorizes nothing (750.8); a void one is revoked as of
+    `valid_from`.
     """
 
     kind: str
@@ -78,6 +87,9 @@ class Authorization:
     end_uses: tuple[str, ...] | None
     valid_from: datetime
     valid_until: datetime
+    parties: tuple[str, ...] | None = None
+    quantity: Decimal | None = None
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,3 +81,36 @@ def _layers(edges: Iterable[Edge]) -> int | None:
         layers += bool(following)
         front = following
     return layers if seen == len(waiting) else None
+
+
+_HALF = Decimal(50)
+
+
+def held_by(listed: frozenset[str], owned: str, edges: Iterable[Edge]) -> Decimal | None:
+    """Percent of `owned` that `listed` hold in aggregate, by OFAC's 50 percent rule (FAQ 398 to 402).
+
+    What they hold half or more of counts as one of them, so its own holdings count in full and are not multiplied.
+    Kinds are not added together; the one with most counts. None where what is not known could make it half or more.
+    """
+    known = set(edges)
+    least, counted = _aggregate(listed, owned, known, unknown=Decimal(0))
+    if least >= _HALF:
+        return least
+    most, _ = _aggregate(listed, owned, known, unknown=_WHOLE)
+    told = counted <= {edge.owner for edge in known}
+    return least if told and most < _HALF else None
+
+
+def _aggregate(listed: frozenset[str], owned: str, edges: set[Edge], *, unknown: Decimal) -> tuple[Decimal, set[str]]:
+    """The share, and everybody whose holdings count."""
+    counted = set(listed)
+    while True:
+        sums: dict[tuple[str, str], Decimal] = {}
+        for edge in edges:
+            if edge.owner in counted:
+                percent = unknown if edge.percent is None else edge.percent
+                sums[edge.owned, edge.kind] = sums.get((edge.owned, edge.kind), Decimal(0)) + percent
+        found = {body for (body, _), total in sums.items() if total >= _HALF} - counted - {owned}
+        if not found:
+            return max([total for (body, _), total in sums.items() if body == owned], default=Decimal(0)), counted
+        counted |= found

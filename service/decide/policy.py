@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 from service.decide.comparison import Test
 from service.decide.condition import (
@@ -73,7 +74,8 @@ class Rule:
 
     `outcome` applies on a hit, `unknown` when it cannot be told. An `outcome` of APPROVE is a note: it may add a
     `limit`, the kind of condition whose places are those of the elements of `limit_from` that fit. A leaf of `when` may
-    refer to a group by `group:<name>`; it is replaced by the group's members at the instant of the decision.
+    refer to a group by `group:<name>`; it is replaced by the group's members at the instant of the decision. A rule
+    that is not `enforced` finds and holds as any other, and is told as such.
     """
 
     name: str
@@ -92,6 +94,12 @@ class Rule:
     customer_message: str
     limit: str | None
     limit_from: str | None
+    enforced: bool = True
+
+    @property
+    def law(self) -> str:
+        """The law as it is told to people: what nobody enforces is law still, and they must see both."""
+        return self.citation.text if self.enforced else f"{self.citation.text} - codified, not enforced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +135,38 @@ class ActiveRule:
     subject_part: Test
 
 
+class Guarded(NamedTuple):
+    """Rules that are all clear where one fact is absent, since each begins by asking whether it is known.
+
+    None guards the others.
+    """
+
+    fact: str | None
+    rules: tuple[ActiveRule, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rules in force between two neighbouring dates of a policy, by scope, in order of their names."""
+    """The rules in force between two neighbouring dates of a policy, by scope, in order of their names.
+
+    `guarded` are the same, so that what nobody has told about the customer need not be asked about.
+    """
 
     subject_rules: tuple[ActiveRule, ...]
     item_rules: tuple[ActiveRule, ...]
+    guarded_subject_rules: tuple[Guarded, ...]
+    guarded_item_rules: tuple[Guarded, ...]
+
+    def possible(self, values: Mapping[str, Value]) -> list[ActiveRule]:
+        """The rules about items that are not clear already by what is known of the subject, in order of their names."""
+        rules = [
+            one
+            for fact, several in self.guarded_item_rules
+            if fact is None or fact in values
+            for one in several
+            if one.subject_part(values) is not False
+        ]
+        return sorted(rules, key=lambda one: one.rule.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +220,25 @@ def _plan(policy: Policy, instant: datetime) -> Plan:
         if any(interval.holds(instant) for interval in rule.in_force):
             when = inline_groups(rule.when, groups)
             active.append(ActiveRule(rule, when, compile_condition(when), compile_condition(_subject_part(when))))
-    return Plan(
-        tuple(one for one in active if not one.rule.per_item),
-        tuple(one for one in active if one.rule.per_item),
-    )
+    subject_rules = tuple(one for one in active if not one.rule.per_item)
+    item_rules = tuple(one for one in active if one.rule.per_item)
+    return Plan(subject_rules, item_rules, _guarded(subject_rules), _guarded(item_rules))
+
+
+def _guarded(rules: tuple[ActiveRule, ...]) -> tuple[Guarded, ...]:
+    by_fact: dict[str | None, list[ActiveRule]] = {}
+    for one in rules:
+        by_fact.setdefault(_guard(one.when), []).append(one)
+    return tuple(Guarded(fact, tuple(several)) for fact, several in by_fact.items())
+
+
+def _guard(condition: Condition) -> str | None:
+    """The fact of the subject without which `condition` is false."""
+    for part in condition.parts if isinstance(condition, All) else ():
+        match part:
+            case Leaf(fact=fact, operator="known", operand=True) if fact not in ITEM_FACTS:
+                return fact
+    return None
 
 
 def _subject_part(condition: Condition) -> Condition:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import assert_never
 
 from service.decide.facts import Element, FactSpec, FactType, Scalar, Value
 
 _PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 Reader = Callable[[object], Value]
 
@@ -29,6 +31,8 @@ def reader_of(spec: FactSpec) -> Reader:
             return _plain_reader(spec)
         case FactType.DECIMAL:
             return lambda raw: _read_decimal(spec, raw)
+        case FactType.INSTANT:
+            return lambda raw: _read_instant(spec, raw)
         case FactType.TEXTS | FactType.PLACES:
             read_text = _text_reader(spec)
             return lambda raw: tuple([read_text(one) for one in _read_list(spec, raw)])
@@ -64,6 +68,16 @@ def _text_reader(spec: FactSpec) -> Callable[[object], str]:
         return raw
 
     return read
+
+
+def _read_instant(spec: FactSpec, raw: object) -> str:
+    if not isinstance(raw, str) or not _INSTANT.fullmatch(raw):
+        raise _not_a(spec, raw)
+    try:
+        datetime.fromisoformat(raw)
+    except ValueError:
+        raise _not_a(spec, raw) from None
+    return raw
 
 
 def _read_decimal(spec: FactSpec, raw: object) -> Decimal:

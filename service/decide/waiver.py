@@ -2,20 +2,37 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from service.decide.comparison import same_place
 from service.decide.facts import Authorization, Value
 
 
 def waives(authorization: Authorization, values: Mapping[str, Value], as_of: datetime) -> bool:
-    """True only when validity, item, destination and end use all match and are known; an unknown one waives nothing."""
+    """True only when validity, parties, item, quantity, destination and end use all match and are known.
+
+    What is unknown of one of them waives nothing.
+    """
     return (
-        authorization.valid_from <= as_of < authorization.valid_until
+        valid(authorization, as_of)
         and _item_matches(authorization.models, values.get("item.model"))
         and _item_matches(authorization.deliveries, values.get("item.delivery"))
         and _all_within(authorization.destinations, values.get("customer.places"))
         and _end_uses_match(authorization.end_uses, values)
+        and _parties_match(authorization.parties, values)
+        and _enough_left(authorization.quantity, values.get("item.volume"))
     )
+
+
+def valid(authorization: Authorization, as_of: datetime) -> bool:
+    """Whether it has begun, and neither ended nor been revoked."""
+    return authorization.valid_from <= as_of < end_of(authorization)
+
+
+def end_of(authorization: Authorization) -> datetime:
+    """When it ends, or ended: by its term or by revocation, whichever is first."""
+    revoked = authorization.revoked_at
+    return authorization.valid_until if revoked is None else min(authorization.valid_until, revoked)
 
 
 def _item_matches(authorized: tuple[str, ...] | None, asked: Value | None) -> bool:
@@ -39,3 +56,26 @@ def _end_uses_match(authorized: tuple[str, ...] | None, values: Mapping[str, Val
         return True
     stated = values.get("contract.end_uses", values.get("customer.end_uses"))
     return isinstance(stated, tuple) and bool(stated) and all(use in authorized for use in stated)
+
+
+def _parties_match(authorized: tuple[str, ...] | None, values: Mapping[str, Value]) -> bool:
+    """15 CFR 750.7(a), (c): the account is named, and so is every party of it: a new owner or intermediary is not.
+
+    A user is covered as a regular employee of the account (750.7(a)(3)), a contractor is not.
+    """
+    if authorized is None:
+        return True
+    if values.get("account.id") not in authorized:
+        return False
+    if values.get("subject.kind") == "user" and values.get("person.employer_relation") != "employee":
+        return False
+    parties = values.get("parties", ())
+    return isinstance(parties, tuple) and all(
+        isinstance(party, Mapping) and (party.get("party.role") == "director" or party.get("party.id") in authorized)
+        for party in parties
+    )
+
+
+def _enough_left(quantity: Decimal | None, asked: Value | None) -> bool:
+    """A limit of quantity stands in licenses for commodities; where there is one, what is asked for must be known."""
+    return quantity is None or (isinstance(asked, Decimal) and asked <= quantity)

@@ -20,11 +20,11 @@ from service.decide.policy import (
 )
 from service.decide.values import read_value
 from service.decide.vocabulary import CATALOGUE_FACTS
-from service.policies.conditions import Reader, read_condition
+from service.policies.conditions import Reader, read_condition, read_required
 from service.policies.document import Path
 from service.policies.model import read_days, read_instant
 from service.policies.refusal import PolicyRefused, suggestion
-from service.policies.resolve import FORMAT, Json
+from service.policies.resolve import FORMAT, FORMAT_WITH_REQUIRED_FACTS, Json
 
 KNOWN_LISTS = frozenset({"bis-dpl", "bis-entity", "bis-meu", "bis-uvl", "ofac-cons", "ofac-sdn", "un-sc"})
 LIMIT_KINDS = frozenset({"geo_block"})
@@ -38,9 +38,10 @@ Where = Callable[[str, str, Path], str]
 def build(tree: Mapping[str, Json], sha256: str, where: Where) -> Policy:
     """The policy of a resolved form. PolicyRefused at the first rule, group or list that makes no sense."""
     name = f"{tree.get('policy')} {tree.get('version')}"
-    if tree.get("format") != FORMAT:
+    if tree.get("format") not in (FORMAT, FORMAT_WITH_REQUIRED_FACTS):
+        known = f"{FORMAT} or {FORMAT_WITH_REQUIRED_FACTS}"
         raise PolicyRefused(
-            f"policy {name}: expected resolved form {FORMAT}, got {tree.get('format')!r}; use a newer exportgate"
+            f"policy {name}: expected resolved form {known}, got {tree.get('format')!r}; use a newer exportgate"
         )
     groups = {
         group: _group(group, cast("list[dict[str, Json]]", members), where)
@@ -107,6 +108,9 @@ def _rule(tree: Mapping[str, Json], groups: Mapping[str, frozenset[str]], where:
     per_item = tree["scope"] == "item"
     reader = Reader(name, per_item, groups, place, {}, None)
     when = read_condition(tree["when"], reader, ("when",))
+    required = cast("list[str] | None", tree.get("required_facts"))
+    if required is not None:
+        when = All((when, read_required(required, reader, ("required_facts",))))
     waivable = cast("list[str]", tree["waivable_by"])
     hold_kind = cast("str | None", tree["hold_kind"])
     citation = cast("dict[str, str | None]", tree["citation"])
@@ -127,7 +131,11 @@ def _rule(tree: Mapping[str, Json], groups: Mapping[str, frozenset[str]], where:
         customer_message=str(tree["customer_message"]),
         limit=None,
         limit_from=None,
+        enforced=tree.get("enforcement", "enforced") == "enforced",
     )
+    if required is not None and rule.hold_kind != "fact_missing":
+        text = "a rule with required_facts asks for facts; say outcome: hold and hold_kind: fact_missing"
+        raise _refuse(rule, place(("required_facts",)), text)
     _check_softening(rule, released=tree["release"] is not None, place=place)
     _check_dates(rule, place)
     return _limited(rule, cast("dict[str, str] | None", tree["limit"]), place)

@@ -1,22 +1,20 @@
 """Golden cases: what a lawyer expects of a version, stated beside its rules and run before it is published. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated
-
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from service.decide.decision import Result, Verdict
 from service.decide.evaluate import evaluate
 from service.decide.facts import Assurance, Authorization, Facts, FactSpec, FactType, Item, Value
 from service.decide.policy import Policy
 from service.decide.values import read_value
-from service.decide.vocabulary import VOCABULARY
+from service.decide.vocabulary import CATALOGUE_FACTS, VOCABULARY
+from service.policies.case_form import AuthorizationForm, CaseForm, ExpectForm, ItemForm
 from service.policies.document import Document, Path
-from service.policies.model import AnyForm, Form, Instant, Text, read_form, read_instant
+from service.policies.model import AnyForm, ModelForm, read_form, read_instant
 from service.policies.refusal import PolicyRefused, suggestion
+from service.policies.wording import short
 
 ALWAYS_KNOWN: Mapping[str, Value] = {
     "subject.kind": "account",
@@ -31,87 +29,22 @@ ALWAYS_KNOWN: Mapping[str, Value] = {
 """Facts that are never absent, as an ordinary account has them; a case says so where its own differ."""
 
 
-def _decimal(raw: object) -> Decimal:
-    value = read_value(VOCABULARY["item.volume"], raw)
-    if not isinstance(value, Decimal):
-        raise TypeError("a decimal fact holds a decimal")
-    return value
-
-
-def _closed(name: str) -> Callable[[str], str]:
-    def check(word: str) -> str:
-        return str(read_value(VOCABULARY[name], word))
-
-    return check
-
-
-Delivery = Annotated[str, AfterValidator(_closed("item.delivery"))]
-Release = Annotated[str, AfterValidator(_closed("item.release"))]
-
-
-class ItemForm(Form):
-    """An item asked for."""
-
-    model: Text
-    delivery: Delivery = "api"
-    release: Release | None = None
-    volume: Annotated[Decimal, BeforeValidator(_decimal)] | None = None
-
-
-class AuthorizationForm(Form):
-    """A registered authorization; a key left out does not limit it."""
-
-    kind: Annotated[str, StringConstraints(pattern="^(license|exception|general_license|carve_out)$")]
-    number: Text
-    models: list[Text] | None = None
-    deliveries: list[Delivery] | None = None
-    destinations: list[Text] | None = None
-    end_uses: list[Text] | None = None
-    valid_from: Instant
-    valid_until: Instant
-
-
-class AuthorityForm(Form):
-    """What an approval rests on."""
-
-    kind: Text
-    number: Text | None = None
-
-
-class ExpectForm(Form):
-    """What must come out. A key left out is not looked at; rule lists are complete."""
-
-    outcome: Annotated[str, StringConstraints(pattern="^(approve|hold|deny)$")]
-    access: Annotated[str, StringConstraints(pattern="^(full|partial|none)$")] | None = None
-    hits: list[str] | None = None
-    unknown: list[str] | None = None
-    waived: list[str] | None = None
-    missing: list[str] | None = None
-    hold_kinds: list[str] | None = None
-    items: dict[str, str] | None = None
-    authority: AuthorityForm | None = None
-    limits: dict[str, list[str]] | None = None
-    no_unknown: bool = False
-
-
-class CaseForm(Form):
-    """One case as written."""
-
-    case: Text
-    source: Text | None = None
-    given: dict[str, object] = Field(default_factory=dict)
-    expect: ExpectForm
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A golden case: what is known, when it is decided, what is expected. `place` is `file:line`."""
+    """A golden case: what is known, when it is decided, what is expected. `place` is `file:line`.
+
+    `catalogue` says what models are that the case is about, over the policy's. `waits_for` says what is given here that
+    this release cannot find out by itself.
+    """
 
     name: str
     place: str
     facts: Facts
     as_of: datetime
     expect: ExpectForm
+    catalogue: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    golden: tuple[int, ...] = ()
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +82,7 @@ def _case(tree: object, document: Document, path: Path, policy: Policy) -> Case:
     items = _forms(ItemForm, given.pop("items", []), document, (*inside, "items"))
     authorizations = _forms(AuthorizationForm, given.pop("authorizations", []), document, (*inside, "authorizations"))
     assured = given.pop("assured", {})
+    catalogue = _catalogue(given.pop("catalogue", {}), document, (*inside, "catalogue"))
     _check_rules(form, policy, document.where((*path, "expect")))
     try:
         facts = Facts(
@@ -157,7 +91,16 @@ def _case(tree: object, document: Document, path: Path, policy: Policy) -> Case:
             assurance=_assurance(assured),
             authorizations=tuple(_authorization(one) for one in authorizations),
         )
-        return Case(form.case, document.where(path), facts, read_instant(at), form.expect)
+        return Case(
+            name=form.case,
+            place=document.where(path),
+            facts=facts,
+            as_of=read_instant(at),
+            expect=form.expect,
+            catalogue=catalogue,
+            golden=(form.golden,) if isinstance(form.golden, int) else tuple(form.golden),
+            waits_for=(form.waits_for,) if isinstance(form.waits_for, str) else tuple(form.waits_for),
+        )
     except ValueError as error:
         raise PolicyRefused(f"{where}: case '{form.case}': {error}") from None
 
@@ -169,16 +112,37 @@ def _received_at(document: Document) -> object:
 
 def _forms(form: type[AnyForm], trees: object, document: Document, path: Path) -> list[AnyForm]:
     if not isinstance(trees, list):
-        raise PolicyRefused(f"{document.where(path)}: expected a list, got {trees!r}")
+        raise PolicyRefused(f"{document.where(path)}: expected a list, got {short(trees)}")
     return [read_form(form, tree, document, (*path, index)) for index, tree in enumerate(trees)]
+
+
+def _catalogue(trees: object, document: Document, path: Path) -> dict[str, dict[str, Value]]:
+    if not isinstance(trees, dict):
+        raise PolicyRefused(f"{document.where(path)}: expected models with what they are, got {short(trees)}")
+    forms = {model: read_form(ModelForm, tree, document, (*path, model)) for model, tree in trees.items()}
+    return {
+        model: {
+            CATALOGUE_FACTS[key].name: read_value(CATALOGUE_FACTS[key], raw)
+            for key, raw in form.model_dump(exclude_none=True).items()
+        }
+        for model, form in forms.items()
+    }
 
 
 def _check_rules(form: CaseForm, policy: Policy, where: str) -> None:
     known = {rule.name for rule in policy.rules}
-    named = [*(form.expect.hits or ()), *(form.expect.unknown or ()), *(form.expect.waived or ())]
+    named = [
+        *(form.expect.hits or ()),
+        *(form.expect.unknown or ()),
+        *(form.expect.waived or ()),
+        *(form.expect.not_enforced or ()),
+    ]
     for name in named:
         if name not in known:
             raise PolicyRefused(f"{where}: case '{form.case}': unknown rule '{name}'{suggestion(name, known)}")
+    for name in form.expect.waived or ():
+        if not policy.rule(name).waivable_by:
+            raise PolicyRefused(f"{where}: case '{form.case}': rule {name} allows no waiver; say waivable_by there")
 
 
 def _values(given: Mapping[str, object]) -> dict[str, Value]:
@@ -186,10 +150,14 @@ def _values(given: Mapping[str, object]) -> dict[str, Value]:
     for name, raw in given.items():
         spec = VOCABULARY.get(name)
         if spec is None or spec.derived or name.startswith("item."):
-            known = [one.name for one in VOCABULARY.values() if not one.derived and not one.name.startswith("item.")]
-            raise ValueError(f"'{name}' is no fact that can be given{suggestion(name, known)}")
+            raise ValueError(f"'{name}' is no fact that can be given{suggestion(name, _stated())}")
         values[name] = read_value(spec, _full_names(spec, raw))
     return values
+
+
+def _stated() -> list[str]:
+    """The facts that somebody states, as against those that follow from others or belong to an item."""
+    return [one.name for one in VOCABULARY.values() if not one.derived and not one.name.startswith("item.")]
 
 
 def _full_names(spec: FactSpec, raw: object) -> object:
@@ -202,13 +170,13 @@ def _full_names(spec: FactSpec, raw: object) -> object:
 
 def _assurance(raw: object) -> dict[str, Assurance]:
     if not isinstance(raw, dict):
-        raise ValueError(f"expected {{fact: documented}} after 'assured', got {raw!r}")  # noqa: TRY004
+        raise ValueError(f"expected {{fact: documented}} after 'assured', got {short(raw)}")  # noqa: TRY004
     levels = {level.name.lower(): level for level in Assurance}
     for name, word in raw.items():
         if name not in VOCABULARY or VOCABULARY[name].derived:
-            raise ValueError(f"'{name}' under 'assured' is no fact that can be given{suggestion(name, VOCABULARY)}")
-        if word not in levels:
-            raise ValueError(f"'{name}' under 'assured': expected one of {', '.join(levels)}, got {word!r}")
+            raise ValueError(f"'{name}' under 'assured' is no fact that can be given{suggestion(name, _stated())}")
+        if not isinstance(word, str) or word not in levels:
+            raise ValueError(f"'{name}' under 'assured': expected one of {', '.join(levels)}, got {short(word)}")
     return {name: levels[word] for name, word in raw.items() if levels[word] is not Assurance.DECLARED}
 
 
@@ -222,6 +190,9 @@ def _authorization(form: AuthorizationForm) -> Authorization:
         end_uses=_tuple(form.end_uses),
         valid_from=form.valid_from,
         valid_until=form.valid_until,
+        parties=_tuple(form.parties),
+        quantity=form.quantity,
+        revoked_at=form.revoked_at,
     )
 
 
@@ -230,15 +201,16 @@ def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _run(policy: Policy, case: Case) -> CaseResult:
-    verdict = evaluate(case.facts, policy, case.as_of)
-    differences = list(_differences(case.expect, verdict))
+    trial = replace(policy, catalogue={**policy.catalogue, **case.catalogue}) if case.catalogue else policy
+    verdict = evaluate(case.facts, trial, case.as_of)
+    differences = list(_differences(case.expect, verdict, policy))
     if not differences:
         return CaseResult(case, verdict, None)
     found = ", ".join(f"{reason.rule} {reason.result.value}" for reason in verdict.reasons) or "no findings"
     return CaseResult(case, verdict, f"{case.place}: case '{case.name}': {'; '.join(differences)} (found: {found})")
 
 
-def _differences(expect: ExpectForm, verdict: Verdict) -> Iterable[str]:
+def _differences(expect: ExpectForm, verdict: Verdict, policy: Policy) -> Iterable[str]:
     answers: dict[str, object] = {
         "outcome": verdict.outcome.name.lower(),
         "access": verdict.access.value,
@@ -253,6 +225,8 @@ def _differences(expect: ExpectForm, verdict: Verdict) -> Iterable[str]:
         else {"kind": verdict.authority.kind, "number": verdict.authority.number},
         "limits": {limit.kind: list(limit.places) for limit in verdict.limits},
     }
+    told = {reason.rule for reason in verdict.reasons}
+    answers["not_enforced"] = sorted(rule.name for rule in policy.rules if rule.name in told and not rule.enforced)
     for key, wanted in expect.model_dump(exclude={"no_unknown"}, exclude_none=False).items():
         if wanted is None:
             continue

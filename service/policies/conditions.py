@@ -1,6 +1,6 @@
 """The tree under `when` -> a condition of the core, checked against the vocabulary as it is read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
@@ -12,6 +12,7 @@ from service.decide.vocabulary import ITEM_FACTS, VOCABULARY
 from service.places import read_place
 from service.policies.document import Path
 from service.policies.refusal import PolicyRefused, suggestion
+from service.policies.wording import short
 
 OPERATORS = frozenset(
     "is in in_group differs_from at_least above at_most below overlaps known".split()  # noqa: SIM905
@@ -27,6 +28,7 @@ ALLOWED: Mapping[FactType, frozenset[str]] = {
     _T.DECIMAL: ORDERINGS | {"is", "differs_from", "known"},
     _T.TEXTS: frozenset({"overlaps", "known"}),
     _T.PLACES: frozenset({"overlaps", "known"}),
+    _T.INSTANT: frozenset({"known"}),
     _T.ELEMENTS: frozenset({"known"}),
 }
 _PLACES_FORM = {"is": "is_place", "in": "in_places", "overlaps": "overlaps_places"}
@@ -51,7 +53,7 @@ class Reader:
 def read_condition(tree: object, reader: Reader, path: Path) -> Condition:
     """The condition that `tree` states. PolicyRefused where it names, compares or nests what it may not."""
     if not isinstance(tree, dict):
-        raise reader.refuse(path, f"expected a condition such as {{fact: ..., is: ...}}, got {tree!r}")
+        raise reader.refuse(path, f"expected a condition such as {{fact: ..., is: ...}}, got {short(tree)}")
     if "fact" in tree:
         return _leaf(tree, reader, path)
     heads = [key for key in tree if key in ("all", "any", "not", "exists", "forall")]
@@ -73,9 +75,30 @@ def read_condition(tree: object, reader: Reader, path: Path) -> Condition:
             return _quantified(tree, head, reader, path)
 
 
+def read_required(names: Sequence[str], reader: Reader, path: Path) -> Condition:
+    """A condition that is unknown while one of the facts is absent, and false otherwise: it asks, and never hits.
+
+    A fact never differs from itself, and whether it does is unknown exactly while it is absent.
+    """
+    for name in names:
+        spec = _spec(name, reader, path)
+        if spec.absent == "never":
+            raise reader.refuse(path, f"'{name}' is never absent, so there is nothing to ask for; remove it")
+    return AnyOf(tuple(Leaf(fact=name, operator="differs_from", operand=name, assured=1) for name in names))
+
+
+def required_in(condition: Condition) -> tuple[str, ...]:
+    """The facts that a rule with this condition asks for by `required_facts`; empty when it asks for none."""
+    match condition:
+        case All((_, AnyOf(parts))) if all(isinstance(part, Leaf) and part.operand == part.fact for part in parts):
+            return tuple(part.fact for part in parts if isinstance(part, Leaf))
+        case _:
+            return ()
+
+
 def _parts(tree: object, reader: Reader, path: Path) -> tuple[Condition, ...]:
     if not isinstance(tree, list) or not tree:
-        raise reader.refuse(path, f"expected a list with at least one condition, got {tree!r}")
+        raise reader.refuse(path, f"expected a list with at least one condition, got {short(tree)}")
     return tuple(read_condition(part, reader, (*path, index)) for index, part in enumerate(tree))
 
 
@@ -84,7 +107,7 @@ def _quantified(tree: Mapping[str, object], head: str, reader: Reader, path: Pat
     if reader.in_list is not None:
         raise reader.refuse(path, f"'{head}' stands inside a list already ({reader.in_list}); lists do not nest")
     if not isinstance(name, str):
-        raise reader.refuse((*path, head), f"expected the name of a list after '{head}', got {name!r}")
+        raise reader.refuse((*path, head), f"expected the name of a list after '{head}', got {short(name)}")
     spec = _spec(name, reader, (*path, head))
     if spec.type is not FactType.ELEMENTS:
         raise reader.refuse((*path, head), f"'{head}' needs a list of elements, '{name}' is a {spec.type.value}")
@@ -113,9 +136,9 @@ def _spec(name: str, reader: Reader, path: Path) -> FactSpec:
 def _leaf(tree: Mapping[str, object], reader: Reader, path: Path) -> Leaf:
     name = tree["fact"]
     if not isinstance(name, str):
-        raise reader.refuse((*path, "fact"), f"expected the name of a fact, got {name!r}")
+        raise reader.refuse((*path, "fact"), f"expected the name of a fact, got {short(name)}")
     spec = _spec(name, reader, (*path, "fact"))
-    operators = [key for key in tree if key not in ("fact", "assured")]
+    operators = [key for key in tree if key not in ("fact", "assured", "unit")]
     if len(operators) != 1:
         raise reader.refuse(path, f"expected exactly one operator for '{name}', got {', '.join(operators) or 'none'}")
     operator = operators[0]
@@ -127,6 +150,7 @@ def _leaf(tree: Mapping[str, object], reader: Reader, path: Path) -> Leaf:
         fitting = ", ".join(sorted(ALLOWED[spec.type]))
         raise reader.refuse(here, f"'{operator}' does not fit '{name}', a {spec.type.value}; use {fitting}")
     operand = _operand(tree[operator], operator, spec, reader, here)
+    _check_unit(tree, operator, spec, reader, path)
     form = "in" if operator == "in_group" else operator
     if spec.type in (FactType.PLACE, FactType.PLACES):
         form = _PLACES_FORM.get(form, form)
@@ -140,17 +164,29 @@ def _assured(tree: Mapping[str, object], operator: str, spec: FactSpec, reader: 
     levels = {level.name.lower(): int(level) for level in Assurance}
     word = tree["assured"]
     if not isinstance(word, str) or word not in levels:
-        raise reader.refuse(here, f"expected one of {', '.join(levels)}, got {word!r}")
+        raise reader.refuse(here, f"expected one of {', '.join(levels)}, got {short(word)}")
     if operator in ("known", "differs_from"):
         raise reader.refuse(here, f"'{operator}' looks at no single value, so 'assured' says nothing; remove it")
-    if spec.name in reader.elements or not _can_be_assured(spec):
+    if not can_be_assured(spec):
         raise reader.refuse(
             here, f"nobody states how surely '{spec.name}' is known, so it would never be; remove 'assured'"
         )
     return levels[word]
 
 
-def _can_be_assured(spec: FactSpec) -> bool:
+def _check_unit(tree: Mapping[str, object], operator: str, spec: FactSpec, reader: Reader, path: Path) -> None:
+    """A unit that is written is the fact's own. That one is written where the name does not tell it is for lint."""
+    if "unit" not in tree:
+        return
+    here = (*path, "unit")
+    if not spec.unit or operator not in ORDERINGS | {"is"}:
+        raise reader.refuse(here, f"'{operator}' holds '{spec.name}' against no number; remove 'unit'")
+    if tree["unit"] != spec.unit:
+        raise reader.refuse(here, f"'{spec.name}' is counted in {spec.unit}, got {short(tree['unit'])}; convert it")
+
+
+def can_be_assured(spec: FactSpec) -> bool:
+    """Whether anybody states how surely the fact is known, so that a rule may demand it."""
     if spec.derived:
         return spec.name == "person.foreign"
     return spec.name.partition(".")[0] in ("customer", "person", "contract")
@@ -160,7 +196,7 @@ def _operand(raw: object, operator: str, spec: FactSpec, reader: Reader, path: P
     match operator:
         case "known":
             if not isinstance(raw, bool):
-                raise reader.refuse(path, f"expected true or false after 'known', got {raw!r}")
+                raise reader.refuse(path, f"expected true or false after 'known', got {short(raw)}")
             return raw
         case "differs_from":
             return _other_fact(raw, spec, reader, path)
@@ -168,7 +204,7 @@ def _operand(raw: object, operator: str, spec: FactSpec, reader: Reader, path: P
             return _set(raw, operator, spec, reader, path)
         case "is" if spec.type is FactType.BOOLEAN:
             if not isinstance(raw, bool):
-                raise reader.refuse(path, f"'{spec.name}' is true or false, got {raw!r}")
+                raise reader.refuse(path, f"'{spec.name}' is true or false, got {short(raw)}")
             return raw
         case "is" if spec.type in (FactType.TEXT, FactType.PLACE):
             return _text(raw, spec, reader, path)
@@ -178,7 +214,7 @@ def _operand(raw: object, operator: str, spec: FactSpec, reader: Reader, path: P
 
 def _other_fact(raw: object, spec: FactSpec, reader: Reader, path: Path) -> str:
     if not isinstance(raw, str):
-        raise reader.refuse(path, f"expected the name of another fact, got {raw!r}")
+        raise reader.refuse(path, f"expected the name of another fact, got {short(raw)}")
     other = _spec(raw, reader, path)
     if other.type is not spec.type:
         raise reader.refuse(
@@ -191,13 +227,13 @@ def _number(raw: object, spec: FactSpec, reader: Reader, path: Path) -> int | De
     if isinstance(raw, int) and not isinstance(raw, bool):
         return raw
     if spec.type is FactType.WHOLE:
-        raise reader.refuse(path, f"'{spec.name}' is a whole number, got {raw!r}; write it without quotes")
+        raise reader.refuse(path, f"'{spec.name}' is a whole number, got {short(raw)}; write it without quotes")
     try:
         number = Decimal(raw) if isinstance(raw, str) else None
     except InvalidOperation:
         number = None
     if number is None or not number.is_finite():
-        raise reader.refuse(path, f"'{spec.name}' is a decimal number, got {raw!r}; write it like \"49.99\"")
+        raise reader.refuse(path, f"'{spec.name}' is a decimal number, got {short(raw)}; write it like \"49.99\"")
     return number
 
 
@@ -210,15 +246,15 @@ def _set(raw: object, operator: str, spec: FactSpec, reader: Reader, path: Path)
             _text(value, spec, reader, path)
         return GROUP_PREFIX + raw
     if operator == "in_group":
-        raise reader.refuse(path, f"expected the name of a group after 'in_group', got {raw!r}")
+        raise reader.refuse(path, f"expected the name of a group after 'in_group', got {short(raw)}")
     if not isinstance(raw, list) or not raw:
-        raise reader.refuse(path, f"expected a group or a list with at least one value, got {raw!r}")
+        raise reader.refuse(path, f"expected a group or a list with at least one value, got {short(raw)}")
     return frozenset(_text(value, spec, reader, (*path, index)) for index, value in enumerate(raw))
 
 
 def _text(raw: object, spec: FactSpec, reader: Reader, path: Path) -> str:
     if not isinstance(raw, str) or not raw:
-        raise reader.refuse(path, f"'{spec.name}' is a {spec.type.value}, got {raw!r}; write a text")
+        raise reader.refuse(path, f"'{spec.name}' is a {spec.type.value}, got {short(raw)}; write a text")
     if spec.type in (FactType.PLACE, FactType.PLACES):
         if read_place(raw) != raw:
             hint = f"write {read_place(raw)}" if read_place(raw) else "such as GB or UA-43"

@@ -1,16 +1,16 @@
 """Documents and their resolved bytes in, policies out: what the command line and the workers call."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
 from service.decide.policy import Policy
-from service.policies.build import build
+from service.policies.build import Where, build
 from service.policies.cases import Case, read_cases
-from service.policies.document import read_document
+from service.policies.document import Document, read_document
 from service.policies.refusal import PolicyRefused
 from service.policies.resolve import Read, resolve
 
@@ -19,13 +19,15 @@ from service.policies.resolve import Read, resolve
 class LoadedPolicy:
     """A checked document. `document` are its own bytes, `resolved` those that are hashed.
 
-    `policy` follows from `resolved` alone.
+    `policy` follows from `resolved` alone. `source` and `where` tell a person the place of a thing in the text.
     """
 
     policy: Policy
     document: bytes
     resolved: bytes
     cases: tuple[Case, ...]
+    source: Document = field(compare=False, repr=False)
+    where: Where = field(compare=False, repr=False)
 
 
 def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPolicy:
@@ -41,7 +43,14 @@ def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPol
         return document.where((part,)) if kind == "policy" else resolution.where(kind, part, inside)
 
     policy = build(resolution.tree, sha256(resolved).hexdigest(), where)
-    return LoadedPolicy(policy=policy, document=text, resolved=resolved, cases=read_cases(document, policy))
+    return LoadedPolicy(
+        policy=policy,
+        document=text,
+        resolved=resolved,
+        cases=read_cases(document, policy),
+        source=document,
+        where=where,
+    )
 
 
 def load_file(path: Path) -> LoadedPolicy:

@@ -9,15 +9,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from service.policies.document import Document, Path
 from service.policies.refusal import PolicyRefused, suggestion
+from service.policies.wording import wording
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=4000)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 GENERIC_CUSTOMER_MESSAGE = "We have to check your account under export control law before it can be used."
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
-MOST_SHOWN = 80
 _DAYS = re.compile(r"P([1-9][0-9]{0,4})D")
 
 
@@ -93,7 +93,11 @@ class ReleaseForm(Form):
 
 
 class RuleForm(Form):
-    """One rule. `when` is checked in build.py, against the vocabulary."""
+    """One rule. `when` is checked in build.py, against the vocabulary.
+
+    With `required_facts` the rule asks for facts: where `when` fits, each that is absent makes it unknown, and it never
+    hits.
+    """
 
     rule: Word
     outcome: Literal["approve", "hold", "deny"]
@@ -102,7 +106,9 @@ class RuleForm(Form):
     title: Text
     citation: CitationForm
     in_force: list[IntervalForm] = [IntervalForm()]
+    enforcement: Literal["enforced", "not_enforced"] | None = None
     when: dict[str, object]
+    required_facts: Annotated[list[Text], Field(min_length=1)] | None = None
     unknown: Literal["hold", "deny"] = "hold"
     waivable_by: list[str] = []
     droppable: bool = True
@@ -138,8 +144,32 @@ class ModelForm(Form):
     published: bool | None = None
 
 
+class FileForm(Form):
+    """A file beside the document."""
+
+    file: Text
+
+
+class GroupForm(Form):
+    """One group of a file of groups: its members, the law that names them, and as of when they were read.
+
+    `uncertain` names those whose place in it could not be verified; `notes` say how they are treated.
+    """
+
+    title: Text
+    citation: CitationForm
+    as_of: Instant
+    uncertain: list[Text] = []
+    notes: list[Text] = []
+    members: list[Annotated[MemberForm, BeforeValidator(_member)]]
+
+
 class PolicyForm(Form):
-    """A whole document."""
+    """A whole document.
+
+    `enforcement` is that of the rules it states; those it inherits keep their own. `groups_from` names a file of
+    groups; those that its rules refer to become groups of the document.
+    """
 
     policy: Key
     version: Key
@@ -149,6 +179,7 @@ class PolicyForm(Form):
     enforcement: Literal["enforced", "not_enforced"]
     notes: list[Text] = []
     extends: Key | None = None
+    groups_from: FileForm | None = None
     groups: dict[Word, list[Annotated[MemberForm, BeforeValidator(_member)]]] = {}
     catalogue: dict[str, object] = {}
     lists: ListsForm = ListsForm()
@@ -171,9 +202,9 @@ def read_form(form: type[AnyForm], tree: object, document: Document, path: Path 
 
 def _explain(error: ValidationError, form: type[Form], tree: object, document: Document, path: Path) -> str:
     first = error.errors(include_url=False)[0]
-    inside: Path = tuple(first["loc"])
+    inside = _written(tree, first["loc"])
     where = document.where((*path, *inside))
-    rule = _rule_name(tree, inside)
+    about = _about(tree, inside)
     name = inside[-1] if inside else "document"
     match first["type"]:
         case "extra_forbidden":
@@ -182,17 +213,40 @@ def _explain(error: ValidationError, form: type[Form], tree: object, document: D
         case "missing":
             text = f"expected '{name}', which is missing; add it"
         case _:
-            said = first["msg"].removeprefix("Value error, ")
-            text = f"{'.'.join(map(str, inside))}: {said}, got {_short(first['input'])}"
-    return f"{where}: {rule}{text}"
+            text = f"{_key(path, inside)}: {wording(first)}"
+    return f"{where}: {about}{text}"
 
 
-def _rule_name(tree: object, inside: Path) -> str:
-    """`rule x: ` when the path leads into a rule that has a name."""
-    if len(inside) > 1 and inside[0] == "rules" and isinstance(tree, dict) and isinstance(inside[1], int):
+def _written(tree: object, found: Path) -> Path:
+    """The path without what pydantic adds to it: which of several forms a value was tried in."""
+    node, path = tree, list[str | int]()
+    for number, part in enumerate(found):
+        if isinstance(node, dict) and (part in node or number == len(found) - 1):
+            node = node.get(part)
+        elif isinstance(node, list) and isinstance(part, int):
+            node = node[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _about(tree: object, inside: Path) -> str:
+    """`rule x: ` when the path leads into a rule that has a name, `case 'x': ` when the form is a case."""
+    if not isinstance(tree, dict):
+        return ""
+    if len(inside) > 1 and inside[0] == "rules" and isinstance(inside[1], int):
         rule = tree["rules"][inside[1]]
         return f"rule {rule['rule']}: " if isinstance(rule, dict) and "rule" in rule else ""
-    return ""
+    return f"case '{tree['case']}': " if isinstance(tree.get("case"), str) else ""
+
+
+def _key(path: Path, inside: Path) -> str:
+    """What the author wrote before the value, as `release.reviewers`; of a rule or case, what is inside it."""
+    whole = [str(part) for part in (*path, *inside)]
+    if whole[:1] == ["rules"] or whole[:1] == ["cases"]:
+        whole = whole[2:] or whole
+    return ".".join(whole) or "document"
 
 
 def _names(form: type[Form], inside: Path) -> set[str]:
@@ -209,8 +263,3 @@ def _form_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((form for part in get_args(annotation) if (form := _form_in(part)) is not None), None)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."

@@ -3,9 +3,16 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_SAID = 1000
+"""A name that somebody wrote may be longer than anybody reads."""
+
 
 class PolicyRefused(ValueError):  # noqa: N818
-    """The document cannot become a policy. The message is meant for the person who wrote it."""
+    """The document cannot become a policy. The message is one line, meant for the person who wrote it."""
+
+    def __init__(self, text: str) -> None:
+        shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:MOST_SAID])
+        super().__init__(shown if len(text) <= MOST_SAID else shown + "...")
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

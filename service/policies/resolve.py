@@ -4,16 +4,28 @@ Golden cases and notes are no part of it, since they change nothing that is deci
 which is stored beside it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from service.policies.document import Document, Path, read_document
-from service.policies.model import IntervalForm, ListsForm, ModelForm, PolicyForm, RuleForm, read_form
+from service.policies.groups import included, mentions
+from service.policies.model import (
+    IntervalForm,
+    ListsForm,
+    MemberForm,
+    ModelForm,
+    PolicyForm,
+    RuleForm,
+    read_days,
+    read_form,
+)
 from service.policies.refusal import PolicyRefused, suggestion
 
 FORMAT = 1
 """Raised when the resolved form changes; `build.py` keeps reading the older ones."""
+FORMAT_WITH_REQUIRED_FACTS = 2
+"""As 1, and rules may have `required_facts`, which whoever knows only 1 would read past."""
 
 MOST_PARENTS = 10
 
@@ -52,7 +64,7 @@ def resolve(document: Document, parent: Read, file: Read) -> Resolution:
     parts = _parts(document, parent, file, ())
     form = parts.form
     tree: dict[str, Json] = {
-        "format": FORMAT,
+        "format": _format(parts.rules),
         "policy": form.policy,
         "version": form.version,
         "title": form.title,
@@ -66,6 +78,11 @@ def resolve(document: Document, parent: Read, file: Read) -> Resolution:
         "rules": [_rule(parts.rules[name]) for name in sorted(parts.rules)],
     }
     return Resolution(tree, parts.places)
+
+
+def _format(rules: Mapping[str, RuleForm]) -> int:
+    asked = any(rule.required_facts is not None for rule in rules.values())
+    return FORMAT_WITH_REQUIRED_FACTS if asked else FORMAT
 
 
 def _parts(document: Document, parent: Read, file: Read, children: tuple[str, ...]) -> _Parts:
@@ -85,15 +102,23 @@ def _parts(document: Document, parent: Read, file: Read, children: tuple[str, ..
     return _Parts(
         form=form,
         rules=rules,
-        groups=_groups(document, form, base, places),
+        groups=_groups(document, form, base, file, places),
         catalogue={**base.catalogue, **_catalogue(document, form, file)},
         lists=ListsForm(
             required=sorted({*base.lists.required, *form.lists.required}),
-            max_age=form.lists.max_age or base.lists.max_age,
+            max_age=_max_age(document, form, base),
         ),
         valid_for=form.valid_for or base.valid_for,
         places=places,
     )
+
+
+def _max_age(document: Document, form: PolicyForm, base: _Parts) -> str | None:
+    asked, above = form.lists.max_age, base.lists.max_age
+    if asked is not None and above is not None and read_days(asked) > read_days(above):
+        where = document.where(("lists", "max_age"))
+        raise PolicyRefused(f"{where}: expected at most {above}, as the parent has it, got {asked}; shorten it")
+    return asked or above
 
 
 def _parent_document(document: Document, form: PolicyForm, parent: Read) -> Document:
@@ -135,7 +160,7 @@ def _rules(
         if rule.rule in rules:
             _check_droppable(rules[rule.rule], where, "replaced")
         seen.add(rule.rule)
-        rules[rule.rule] = rule
+        rules[rule.rule] = rule.model_copy(update={"enforcement": rule.enforcement or form.enforcement})
         places["rule", rule.rule] = (document, ("rules", index))
     return rules, places
 
@@ -146,33 +171,31 @@ def _check_droppable(rule: RuleForm, where: str, what: str) -> None:
 
 
 def _groups(
-    document: Document, form: PolicyForm, base: _Parts, places: dict[tuple[str, str], tuple[Document, Path]]
+    document: Document, form: PolicyForm, base: _Parts, file: Read, places: dict[tuple[str, str], tuple[Document, Path]]
 ) -> dict[str, list[Json]]:
     groups = dict(base.groups)
+    from_file, beside = included(document, form, file)
     for name, members in form.groups.items():
-        firm = next((rule for rule in base.rules.values() if not rule.droppable and _mentions(rule.when, name)), None)
-        if firm is not None and name in base.groups:
-            # Otherwise an emptied group would drop the rule that must not be dropped.
-            where = document.where(("groups", name))
-            raise PolicyRefused(
-                f"{where}: group {name}: rule {firm.rule} is not droppable and uses it; use another name"
-            )
-        groups[name] = sorted(
-            (_plain({"value": one.value, "from": one.start, "to": one.end}) for one in members), key=str
-        )
+        _check_firm(base, name, document.where(("groups", name)))
+        groups[name] = _members(members)
         places["group", name] = (document, ("groups", name))
+    for name, members in from_file.items():
+        if base.groups.get(name) != _members(members):
+            _check_firm(base, name, beside.where((name,)))
+            groups[name] = _members(members)
+            places["group", name] = (beside, (name,))
     return groups
 
 
-def _mentions(tree: object, group: str) -> bool:
-    match tree:
-        case dict():
-            named = any(tree.get(operator) == group for operator in ("in", "in_group", "overlaps"))
-            return named or any(_mentions(part, group) for part in tree.values())
-        case list():
-            return any(_mentions(part, group) for part in tree)
-        case _:
-            return False
+def _check_firm(base: _Parts, name: str, where: str) -> None:
+    """Otherwise an emptied group would drop the rule that must not be dropped."""
+    firm = next((rule for rule in base.rules.values() if not rule.droppable and mentions(rule.when, name)), None)
+    if firm is not None and name in base.groups:
+        raise PolicyRefused(f"{where}: group {name}: rule {firm.rule} is not droppable and uses it; use another name")
+
+
+def _members(members: Sequence[MemberForm]) -> list[Json]:
+    return sorted((_plain({"value": one.value, "from": one.start, "to": one.end}) for one in members), key=str)
 
 
 def _catalogue(document: Document, form: PolicyForm, file: Read) -> dict[str, Json]:
@@ -196,6 +219,12 @@ def _catalogue(document: Document, form: PolicyForm, file: Read) -> dict[str, Js
 
 def _rule(form: RuleForm) -> Json:
     tree = form.model_dump()
+    if form.required_facts is None:
+        del tree["required_facts"]
+    else:
+        tree["required_facts"] = sorted(set(form.required_facts))
+    if form.enforcement in (None, "enforced"):
+        del tree["enforcement"]
     tree["in_force"] = [_interval(interval) for interval in form.in_force]
     tree["waivable_by"] = sorted(set(form.waivable_by))
     tree["message"] = form.message or form.title

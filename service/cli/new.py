@@ -1,0 +1,52 @@
+"""`exportgate policy new`: begin a version that extends another one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import app
+from service.cli.documents import load
+from service.cli.output import Misuse, emit_bytes, example, say
+from service.policies.draft import draft
+
+EXAMPLE = example("exportgate policy new 2026-12-01 --from deploy/policies/2026-06-30.yaml")
+
+
+def new(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The name of the new version.")],
+    parent: Annotated[Path, typer.Option("--from", metavar="FILE", help="The document that it extends.")],
+    *,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Its title.")] = "New rule",
+) -> None:
+    """Write VERSION.yaml beside the document that it extends, with an example of a rule and its case to replace.
+
+    Nothing is ever overwritten.
+    """
+    if Path(version).name != version or not version:
+        raise Misuse(f"expected a version that can name a file, got '{version}'")
+    above = load(parent).policy
+    text = draft(
+        policy=above.name,
+        version=version,
+        title=_quoted(title),
+        parent=above.version if not above.version[:1].isdigit() else f'"{above.version}"',
+        models=sorted(above.catalogue),
+        now=app.clock(),
+    )
+    file = parent.parent / f"{version}.yaml"
+    try:
+        with file.open("x", encoding="utf-8") as written:
+            written.write(text)
+    except FileExistsError:
+        raise Misuse(f"{file} exists already, and a version is never overwritten; choose another name") from None
+    except OSError as error:
+        raise Misuse(f"{file} cannot be written: {error.strerror}") from None
+    say(f"{file} extends {above.version}. Write its rules and cases, then:")
+    for step in ("lint {file}", "test {file}", "diff {parent} {file}", "simulate {file}", "publish {file} --by NAME"):
+        # Not wrapped, since it is there to be copied.
+        emit_bytes(f"  exportgate policy {step.format(file=file, parent=parent)}\n".encode())
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

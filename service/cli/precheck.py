@@ -1,0 +1,72 @@
+"""`exportgate policy precheck`: what would be decided for somebody who is no customer yet."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.candidate import find_candidate
+from service.cli.connect import ledger, now, run
+from service.cli.explain import outline
+from service.cli.found import Finder
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, say
+from service.decide.policy import Policy
+from service.ledger.policies import read_pin, resolved_policy
+from service.policies import PolicyRefused, load_resolved
+from service.policies.document import read_document
+from service.prechecking import BadProspect, Prospect, decide_prospect, note_precheck, read_prospect
+
+EXAMPLE = example('exportgate policy precheck prospect.yaml --by ann --reason "tender 17"')
+
+
+def precheck(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Account fields, as YAML or JSON; - reads stdin.")],
+    by: By,
+    reason: Reason,
+    *,
+    policy: Annotated[
+        str | None, typer.Option(metavar="FILE-or-VERSION", help="Decide by this one, not the one in force.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide and explain a prospect. Nothing of it is stored: the journal notes who asked, why, and the answer.
+
+    FILE holds what an account event's data would, such as `organized_in: GB`, and a `user` or `contract` if need be.
+    """
+    prospect = _prospect(file)
+    chosen = run(_in_force()) if policy is None else find_candidate(policy)[0]
+    body = decide_prospect(prospect, chosen, run(now()), by)
+    run(_note(body, by, reason))
+    if as_json:
+        emit(body)
+        return
+    finder = Finder(policy=chosen, facts=prospect.facts, as_of=run(now()))
+    say(
+        "\n\n".join(
+            [*outline(body, finder), f"The policy was {chosen.name}, version {chosen.version}. Nothing stands."]
+        )
+    )
+
+
+def _prospect(file: str) -> Prospect:
+    try:
+        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return read_prospect(dict(read_document(text, "stdin" if file == "-" else Path(file).name).tree))
+    except OSError as error:
+        raise Misuse(f"expected a prospect, but {file} cannot be read: {error.strerror}") from None
+    except (PolicyRefused, BadProspect) as error:
+        raise Misuse(f"this is no prospect: {error}") from None
+
+
+async def _in_force() -> Policy:
+    async with ledger("auditor") as tx:
+        pin = await read_pin(tx, None)
+        if pin.policy_sha256 is None:
+            raise Failed("no policy is in force; name one with --policy, or activate one")
+        return load_resolved(await resolved_policy(tx, pin.policy_sha256))
+
+
+async def _note(body: dict[str, object], by: str, reason: str) -> None:
+    async with ledger("reviewer") as tx:
+        await note_precheck(tx, body, by, reason)

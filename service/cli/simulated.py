@@ -1,0 +1,122 @@
+"""A simulation in words and tables, and as JSON. Pure but for the printing."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+
+from service.cli.output import say, say_table
+from service.cli.words import moment, plural
+from service.decide.policy import Policy
+from service.simulation import OUTCOMES, Change, Sample, Tally
+
+_MOST_ROWS = 12
+
+
+def as_object(tally: Tally, policy: Policy, as_of: datetime, total: int) -> dict[str, object]:
+    """All of it, for a program."""
+    return {
+        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        "as_of": as_of,
+        "total": total,
+        "simulated": tally.simulated,
+        "changed": tally.changed,
+        "erased": tally.erased,
+        "unreadable": tally.unreadable,
+        "changes": _changes(tally.changes),
+        "value_usd": _changes(tally.value_usd),
+        "countries": {country: _changes(tally.countries[country]) for country in sorted(tally.countries)},
+        "rules": {rule: _changes(tally.rules[rule]) for rule in sorted(tally.rules)},
+        "samples": [
+            {
+                "before": change.before,
+                "after": change.after,
+                "account_id": sample.account_id,
+                "subject_id": sample.subject_id,
+                "country": sample.country,
+                "why": [why._asdict() for why in sample.why],
+            }
+            for change in sorted(tally.samples)
+            for sample in tally.samples[change]
+        ],
+    }
+
+
+def tell(tally: Tally, policy: Policy, as_of: datetime) -> None:
+    """Print what people want to know first: how many change, to what, where, by which rule."""
+    say(
+        f"Under {policy.name} {policy.version}, as of {moment(as_of)}, {tally.changed:,} of "
+        f"{plural(tally.simulated, 'decision')} would come out differently."
+    )
+    if tally.erased or tally.unreadable:
+        say(
+            f"Not simulated: {tally.erased:,} whose facts were erased, {tally.unreadable:,} whose facts cannot be read."
+        )
+    if not tally.simulated:
+        return
+    say("\nFrom (rows) to (columns):")
+    say_table(["", *OUTCOMES, "USD that change"], _matrix(tally), none="")
+    if not tally.changed:
+        return
+    say("\nWhere, by the customer's country:")
+    say_table(["country", "decided", "changed", "how"], _rows(tally.countries), none="")
+    say("\nRules of the candidate that speak where something changes:")
+    say_table(["rule", "speaks for", "changed", "how"], _rows(tally.rules), none="")
+    say("\nSamples:")
+    for change in sorted(tally.samples):
+        for sample in tally.samples[change]:
+            say(f"{change.before} -> {change.after}: {_sample(sample)}")
+
+
+def _matrix(tally: Tally) -> list[list[str]]:
+    rows = []
+    for before in OUTCOMES:
+        counts = [tally.changes[Change(before, after)] for after in OUTCOMES]
+        value = sum(
+            tally.value_usd[Change(before, after)]
+            for after in OUTCOMES
+            if after != before and Change(before, after) in tally.value_usd
+        )
+        rows.append([before, *(f"{count:,}" for count in counts), f"{value:,}"])
+    return rows
+
+
+def _rows(counted: Mapping[str, Counter[Change]]) -> list[list[str]]:
+    changed = {name: _changed(changes) for name, changes in counted.items()}
+    largest = sorted((name for name in counted if changed[name]), key=lambda name: (-changed[name], name))
+    rows = [
+        [name, f"{counted[name].total():,}", f"{changed[name]:,}", _how(counted[name])] for name in largest[:_MOST_ROWS]
+    ]
+    rest = largest[_MOST_ROWS:]
+    if rest:
+        rows.append([f"{len(rest):,} more", "", f"{sum(changed[name] for name in rest):,}", ""])
+    return rows
+
+
+def _changed(changes: Counter[Change]) -> int:
+    return sum(count for change, count in changes.items() if change.before != change.after)
+
+
+def _how(changes: Counter[Change]) -> str:
+    told = [
+        f"{count:,} {change.before} -> {change.after}"
+        for change, count in sorted(changes.items())
+        if change.before != change.after
+    ]
+    return ", ".join(told)
+
+
+def _sample(sample: Sample) -> str:
+    kind, _, own = sample.subject_id.partition(":")
+    who = f"account {sample.account_id}" if not own else f"{kind} {own} of account {sample.account_id}"
+    why = "; ".join(
+        f"{one.rule} is {one.result}" + (f", for want of {', '.join(one.missing)}" if one.missing else "")
+        for one in sample.why
+    )
+    return f"{who} ({sample.country}): {why or 'no rule speaks'}"
+
+
+def _changes(counted: Mapping[Change, object]) -> dict[str, dict[str, object]]:
+    table: dict[str, dict[str, object]] = {}
+    for change in sorted(counted):
+        table.setdefault(change.before, {})[change.after] = counted[change]
+    return table

@@ -1,0 +1,142 @@
+"""What differs between two policy versions as they are written: rules, thresholds, groups, models, terms. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+Tree = Mapping[str, Any]
+_NAMED_APART = frozenset({"rules", "groups", "catalogue", "version", "title", "format"})
+_COMPARISONS = frozenset(
+    {"is", "in", "in_group", "differs_from", "at_least", "above", "at_most", "below", "overlaps", "known"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that differs. `kind` is rule, threshold, group, model or term.
+
+    `before` is None for what was added, `after` for what was removed.
+    """
+
+    kind: str
+    name: str
+    what: str
+    before: object
+    after: object
+
+
+def changes(before: Tree, after: Tree) -> list[Change]:
+    """Everything that differs between two resolved forms, in the order in which a reader wants it."""
+    return [
+        *_rules(_by_name(before), _by_name(after)),
+        *_groups(before["groups"], after["groups"]),
+        *_models(before["catalogue"], after["catalogue"]),
+        *_terms(before, after),
+    ]
+
+
+def changed_rules(before: Tree, after: Tree) -> set[str]:
+    """The rules that may find something else: changed themselves, or by a group that they name."""
+    old, new = _by_name(before), _by_name(after)
+    groups = {one.name for one in _groups(before["groups"], after["groups"])}
+    touched = {name for name in old | new if old.get(name) != new.get(name)}
+    return touched | {name for tree in (old, new) for name, rule in tree.items() if groups & set(_words(rule["when"]))}
+
+
+def _by_name(tree: Tree) -> dict[str, Tree]:
+    return {rule["rule"]: rule for rule in tree["rules"]}
+
+
+def _rules(old: Mapping[str, Tree], new: Mapping[str, Tree]) -> Iterator[Change]:
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            yield Change(kind="rule", name=name, what="added", before=None, after=new[name]["title"])
+        elif name not in new:
+            yield Change(kind="rule", name=name, what="removed", before=old[name]["title"], after=None)
+        elif old[name] != new[name]:
+            yield from _rule(name, old[name], new[name])
+
+
+def _rule(name: str, old: Tree, new: Tree) -> Iterator[Change]:
+    for part in sorted(old.keys() | new.keys()):
+        one, two = old.get(part), new.get(part)
+        if one == two:
+            continue
+        leaves = list(_leaves(one, two)) if part == "when" else []
+        if leaves:
+            yield from (
+                Change(kind="threshold", name=name, what=what, before=before, after=after)
+                for what, before, after in leaves
+            )
+        else:
+            yield Change(kind="rule", name=name, what=part, before=one, after=two)
+
+
+def _leaves(old: object, new: object) -> Iterator[tuple[str, object, object]]:
+    """The operands that differ where two conditions have the same shape; nothing where they have not."""
+    found = list[tuple[str, object, object]]()
+    if _same_shape(old, new, found):
+        yield from found
+
+
+def _same_shape(old: object, new: object, found: list[tuple[str, object, object]]) -> bool:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if old.keys() != new.keys() or old.get("fact") != new.get("fact"):
+            return False
+        for key in old:
+            if key in _COMPARISONS and not isinstance(old[key], Mapping):
+                if old[key] != new[key]:
+                    found.append((f"{old.get('fact')} {key}", old[key], new[key]))
+            elif not _same_shape(old[key], new[key], found):
+                return False
+        return True
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(_same_shape(one, two, found) for one, two in zip_longest(old, new))
+    return old == new
+
+
+def _groups(old: Mapping[str, list[Tree]], new: Mapping[str, list[Tree]]) -> Iterator[Change]:
+    for name in sorted(old.keys() | new.keys()):
+        one, two = _members(old.get(name, [])), _members(new.get(name, []))
+        if one != two:
+            gone, come = sorted(one - two), sorted(two - one)
+            told = [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(come)}"] * bool(come)
+            what = "added" if name not in old else "removed" if name not in new else "; ".join(told)
+            yield Change(kind="group", name=name, what=what, before=gone or None, after=come or None)
+
+
+def _members(members: list[Tree]) -> set[str]:
+    return {_member(one) for one in members}
+
+
+def _member(one: Tree) -> str:
+    if one["from"] is None and one["to"] is None:
+        return str(one["value"])
+    return f"{one['value']} ({one['from'] or 'ever'} to {one['to'] or 'now'})"
+
+
+def _models(old: Mapping[str, Tree], new: Mapping[str, Tree]) -> Iterator[Change]:
+    for name in sorted(old.keys() | new.keys()):
+        one, two = old.get(name), new.get(name)
+        if one != two:
+            what = "added" if one is None else "removed" if two is None else "changed"
+            yield Change(kind="model", name=name, what=what, before=one, after=two)
+
+
+def _terms(old: Tree, new: Tree) -> Iterator[Change]:
+    for name in sorted((old.keys() | new.keys()) - _NAMED_APART):
+        if old.get(name) != new.get(name):
+            yield Change(kind="term", name=name, what="changed", before=old.get(name), after=new.get(name))
+
+
+def _words(tree: object) -> Iterator[str]:
+    """Every text in a condition: a group is named by one of them."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for part in tree.values():
+            yield from _words(part)
+    elif isinstance(tree, list):
+        for part in tree:
+            yield from _words(part)

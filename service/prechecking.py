@@ -1,0 +1,123 @@
+"""A prospect is decided before there is an account: nothing is kept of it but that it was asked for, and by whom."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import orjson
+from pydantic import ValidationError
+
+from schemas.accounts import AccountData, UserData
+from schemas.contracts import ContractData
+from service.audit.bodies import Body, Cause, decision_body, header_of
+from service.audit.canonical import digest, instant
+from service.audit.facts import encode_facts
+from service.audit.journal import Scribe
+from service.decide.evaluate import evaluate
+from service.decide.facts import Facts
+from service.decide.policy import Policy
+from service.ledger.engine import Tx
+from service.ledger.history import append_journal
+from service.ledger.lanes import advance_lanes, lock_lanes, read_installation
+from service.ledger.policies import read_pin
+from service.ledger.subjects import ACCOUNT
+from service.normalise import NOTHING, account_facts, contract_facts, standing_facts, user_facts
+from service.policies.refusal import suggestion
+
+PROSPECT = "prospect"
+"""The account, user and contract id of a prospect, unless it brings its own."""
+
+
+class BadProspect(ValueError):  # noqa: N818 -- the message tells the person what to correct
+    """The description of a prospect cannot be read. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What is known of somebody who is no customer yet.
+
+    `subject_id` says whether an account, a user or a contract is asked about.
+    """
+
+    account_id: str
+    subject_id: str
+    facts: Facts
+
+
+def read_prospect(tree: dict[str, object]) -> Prospect:
+    """A prospect from the fields of an account event's data, with those of a `user` or `contract` of it if need be.
+
+    Ids and versions may be left out. BadProspect names the first field that is wrong.
+    """
+    account = dict(tree)
+    user, contract = account.pop("user", None), account.pop("contract", None)
+    if user is not None and contract is not None:
+        raise BadProspect("expected a user or a contract, got both; ask about one at a time")
+    data = _read(AccountData, account, {"account_id": PROSPECT}, "")
+    own, subject_id = None, ACCOUNT
+    if user is not None:
+        read_user = _read(UserData, user, {"account_id": data.account_id, "user_id": PROSPECT}, "/user")
+        own, subject_id = user_facts(read_user, from_future=False), f"user:{read_user.user_id}"
+    if contract is not None:
+        ids = {"account_id": data.account_id, "contract_id": PROSPECT}
+        read_contract = _read(ContractData, contract, ids, "/contract")
+        own, subject_id = contract_facts(read_contract, from_future=False), f"contract:{read_contract.contract_id}"
+    facts = standing_facts(
+        (data.account_id, subject_id),
+        account=account_facts(data, earlier=NOTHING, from_future=False),
+        own=own,
+        known=True,
+        held=False,
+    )
+    return Prospect(account_id=data.account_id, subject_id=subject_id, facts=facts)
+
+
+def decide_prospect(prospect: Prospect, policy: Policy, as_of: datetime, by: str) -> Body:
+    """What the policy would decide, in the form of a decision that was never made."""
+    header = header_of(
+        account_id=prospect.account_id,
+        subject_id=prospect.subject_id,
+        epoch=0,
+        revision=0,
+        cause=Cause("precheck", by),
+        origin=None,
+        raw_sha256=None,
+        supersedes=None,
+        decided_at=as_of,
+    )
+    return decision_body(header, evaluate(prospect.facts, policy, as_of), policy, digest(encode_facts(prospect.facts)))
+
+
+async def note_precheck(tx: Tx, body: Body, by: str, reason: str) -> None:
+    """Note in the control lane who asked, why, and what the answer was; who the prospect is stays out of it."""
+    installation = await read_installation(tx)
+    heads = await lock_lanes(tx, [installation.control_lane])
+    head = heads[installation.control_lane]
+    head.last_at = (await read_pin(tx, head.last_at)).now
+    scribe = Scribe(heads)
+    content = {name: body[name] for name in ("policy", "outcome", "access", "facts_sha256")}
+    scribe.write(
+        installation.control_lane,
+        "prechecked",
+        {**content, "account_id": None, "by": by, "reason": reason, "at": instant(head.last_at)},
+    )
+    await append_journal(tx, scribe.rows)
+    await advance_lanes(tx, heads.values())
+
+
+Model = TypeVar("Model", AccountData, UserData, ContractData)
+
+
+def _read(model: type[Model], fields: object, ids: dict[str, str], where: str) -> Model:
+    if not isinstance(fields, dict):
+        raise BadProspect(f"{where}: expected fields with their values")
+    # An event may carry what we do not know; a person who types a field means it.
+    unknown = sorted(fields.keys() - model.model_fields.keys())
+    if unknown:
+        raise BadProspect(f"{where}/{unknown[0]}: no such field{suggestion(unknown[0], list(model.model_fields))}")
+    try:
+        return model.model_validate_json(orjson.dumps({"version": 1, **ids, **fields}), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        path = "".join(f"/{part}" for part in first["loc"])
+        raise BadProspect(f"{where}{path}: {first['msg']}") from None

@@ -1,0 +1,148 @@
+"""What a candidate policy would do to those who were decided: counted, and explained by samples. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from service.audit.facts import decode_facts
+from service.decide.decision import Outcome, Verdict
+from service.decide.evaluate import evaluate
+from service.decide.facts import Facts
+from service.decide.policy import Policy
+from service.ledger.population import Decided
+
+_NAMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
+OUTCOMES = tuple(_NAMES.values())
+"""From the least strict to the strictest."""
+_COUNTRY_FACTS = ("customer.headquartered_in", "customer.organized_in", "customer.billing_in")
+NOWHERE = "unknown"
+"""The country of a customer that has told none."""
+
+
+class Change(NamedTuple):
+    """From the outcome that was decided to the one that the candidate gives; equal ones are a change too, of none."""
+
+    before: str
+    after: str
+
+
+class Why(NamedTuple):
+    """A rule of the candidate that speaks, whether it is hit, unknown or waived, and what would settle it."""
+
+    rule: str
+    result: str
+    missing: tuple[str, ...]
+    clears: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One subject whose outcome would change, with the candidate's reasons."""
+
+    account_id: str
+    subject_id: str
+    country: str
+    why: tuple[Why, ...]
+
+
+# Functions with names, since a tally travels between processes.
+def _counters() -> "defaultdict[str, Counter[Change]]":
+    return defaultdict(Counter)
+
+
+def _values() -> "defaultdict[Change, Decimal]":
+    return defaultdict(Decimal)
+
+
+def _samples() -> "defaultdict[Change, list[Sample]]":
+    return defaultdict(list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What a candidate would do. `value_usd` adds up the contracts; `rules` counts those that a rule of it concerns.
+
+    `erased` were decided on facts that are gone, and `unreadable` on facts that this release cannot read: neither can
+    be simulated, so neither is in any other count.
+    """
+
+    changes: Counter[Change] = field(default_factory=Counter)
+    countries: defaultdict[str, Counter[Change]] = field(default_factory=_counters)
+    rules: defaultdict[str, Counter[Change]] = field(default_factory=_counters)
+    value_usd: defaultdict[Change, Decimal] = field(default_factory=_values)
+    samples: defaultdict[Change, list[Sample]] = field(default_factory=_samples)
+    erased: int = 0
+    unreadable: int = 0
+
+    @property
+    def simulated(self) -> int:
+        """How many were decided again."""
+        return self.changes.total()
+
+    @property
+    def changed(self) -> int:
+        """How many would come to another outcome."""
+        return sum(count for change, count in self.changes.items() if change.before != change.after)
+
+    def add(self, other: "Tally", most_samples: int) -> None:
+        """Take in another tally, with samples up to `most_samples` a change."""
+        self.changes.update(other.changes)
+        for country, changes in other.countries.items():
+            self.countries[country].update(changes)
+        for rule, changes in other.rules.items():
+            self.rules[rule].update(changes)
+        for change, value in other.value_usd.items():
+            self.value_usd[change] += value
+        for change, samples in other.samples.items():
+            self.samples[change] += samples[: most_samples - len(self.samples[change])]
+        self.erased += other.erased
+        self.unreadable += other.unreadable
+
+
+def simulate(policy: Policy, decided: Sequence[Decided], as_of: datetime, most_samples: int) -> Tally:
+    """Decide them all again under `policy` as of one instant, on the facts they were decided on."""
+    tally = Tally()
+    for one in decided:
+        if one.facts is None:
+            tally.erased += 1
+            continue
+        try:
+            facts = decode_facts(one.facts)
+        except (ValueError, LookupError, TypeError):
+            tally.unreadable += 1
+            continue
+        verdict = evaluate(facts, policy, as_of)
+        change = Change(one.outcome, _NAMES[verdict.outcome])
+        _count(tally, change, facts, verdict)
+        if change.before != change.after and len(tally.samples[change]) < most_samples:
+            tally.samples[change].append(_sample(one, facts, verdict, policy))
+    return tally
+
+
+def _count(tally: Tally, change: Change, facts: Facts, verdict: Verdict) -> None:
+    tally.changes[change] += 1
+    tally.countries[_country(facts)][change] += 1
+    for rule in {reason.rule for reason in verdict.reasons}:
+        tally.rules[rule][change] += 1
+    value = facts.values.get("contract.value_usd")
+    if isinstance(value, Decimal):
+        tally.value_usd[change] += value
+
+
+def _sample(one: Decided, facts: Facts, verdict: Verdict, policy: Policy) -> Sample:
+    why = tuple(
+        Why(reason.rule, reason.result.value, reason.missing, policy.rule(reason.rule).clears)
+        for reason in verdict.reasons
+    )
+    return Sample(account_id=one.account_id, subject_id=one.subject_id, country=_country(facts), why=why)
+
+
+def _country(facts: Facts) -> str:
+    for name in _COUNTRY_FACTS:
+        place = facts.values.get(name)
+        if isinstance(place, str):
+            return place.partition("-")[0]
+    return NOWHERE
