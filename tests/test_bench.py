@@ -53,6 +53,8 @@ def test_every_promised_figure_is_there_and_positive(figures: Any) -> None:
     ]
     promised += [figures["latency"][rate][name] for rate in ("100", "500", "1000") for name in ("p50_ms", "p99_ms")]
     promised += [figures["memory"][name] for name in ("start_mb", "end_mb", "peak_mb")]
+    promised += [figures["policy"][name] for name in ("decisions_per_second", "median_us", "load_ms", "ratio_to_cel")]
+    promised += [figures["simulate"][name] for name in ("decisions_per_second", "peak_mb")]
     assert all(isinstance(one, float) and one > 0 for one in promised), figures
 
 

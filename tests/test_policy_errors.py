@@ -1,4 +1,7 @@
-"""Every refusal that a policy document can meet, word by word: tests/golden/policy_errors."""
+"""Every refusal that a policy document can meet, word by word: tests/golden/policy_errors.
+
+`python -m tests.test_policy_errors` writes the texts anew.
+"""
 
 import ast
 import re
@@ -113,3 +116,15 @@ def _refuse(path: Path) -> None:
 def _refuse_bytes(text: bytes) -> None:
     with pytest.raises(PolicyRefused):
         read_document(text, "p.yaml")
+
+
+def rewrite() -> None:
+    """Write every text anew after words have changed; the difference is to be read before it is committed."""
+    for said in REFUSED:
+        with pytest.raises(PolicyRefused) as refused:
+            load_file(said.with_suffix(".yaml"))
+        said.write_text(f"{refused.value}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()

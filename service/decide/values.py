@@ -110,4 +110,5 @@ def _read_element(spec: FactSpec, readers: Mapping[str, Reader], raw: object) ->
 
 
 def _not_a(spec: FactSpec, raw: object) -> ValueError:
-    return ValueError(f"'{spec.name}': expected a {spec.type.value}, got {raw!r}")
+    article = "an" if spec.type is FactType.INSTANT else "a"
+    return ValueError(f"'{spec.name}': expected {article} {spec.type.value}, got {raw!r}")

@@ -7,15 +7,19 @@ from datetime import datetime
 from sqlalchemy import insert, select, text
 
 from service.ledger.engine import Tx
-from service.ledger.tables import policy, policy_activation
+from service.ledger.tables import policy, policy_activation, policy_cancellation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """What one batch decides by: the instant, and the policy in force then. `policy_sha256` is None when none is."""
+    """What one batch decides by: the instant, and the policy in force then, since when.
+
+    `policy_sha256` and `effective_at` are None when none is.
+    """
 
     now: datetime
     policy_sha256: bytes | None
+    effective_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +37,33 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activation:
-    """From when a stored version decides, until the next activation begins."""
+    """From when a stored version decides, until the next activation begins.
+
+    `emergency`: one signature was enough. `rollback`: it goes back to a version that was in force before.
+    `signers_sha256` is the list of signers that it was judged by, None when there was none. `recorded_at` is None
+    before it is stored.
+    """
 
     effective_at: datetime
     policy_sha256: bytes
     activated_by: str
     reason: str
+    lane: int
+    seq: int
+    emergency: bool = False
+    rollback: bool = False
+    signers_sha256: bytes | None = None
+    recorded_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """That an activation, known by when it was to begin, never begins."""
+
+    effective_at: datetime
+    cancelled_by: str
+    reason: str
+    cancelled_at: datetime
     lane: int
     seq: int
 
@@ -51,7 +76,7 @@ async def read_pin(tx: Tx, not_before: datetime | None) -> Pin:
     back since.
     """
     row = (await tx.execute(_PIN, {"not_before": not_before})).one()
-    return Pin(now=row.now, policy_sha256=row.policy_sha256)
+    return Pin(now=row.now, policy_sha256=row.policy_sha256, effective_at=row.effective_at)
 
 
 async def resolved_policy(tx: Tx, sha256: bytes) -> bytes:
@@ -110,8 +135,17 @@ async def store_activation(tx: Tx, activation: Activation) -> None:
             reason=activation.reason,
             lane=activation.lane,
             seq=activation.seq,
+            emergency=activation.emergency,
+            rollback=activation.rollback,
+            signers_sha256=activation.signers_sha256,
         )
     )
+
+
+async def store_cancellation(tx: Tx, cancellation: Cancellation) -> None:
+    """Store a cancellation. A trigger refuses that of an activation that has begun, or is none."""
+    values = {name: getattr(cancellation, name) for name in cancellation.__dataclass_fields__}
+    await tx.execute(insert(policy_cancellation).values(values))
 
 
 async def list_policies(tx: Tx) -> Sequence[Published]:
@@ -119,18 +153,20 @@ async def list_policies(tx: Tx) -> Sequence[Published]:
     return [Published(**row._mapping) for row in (await tx.execute(_LIST)).all()]  # noqa: SLF001 -- SQLAlchemy's public name
 
 
-async def list_activations(tx: Tx) -> Sequence[Activation]:
-    """All activations, in the order in which they come into force."""
-    columns = policy_activation.c
-    statement = select(
-        columns.effective_at,
-        columns.policy_sha256,
-        columns.activated_by,
-        columns.reason,
-        columns.lane,
-        columns.seq,
-    ).order_by(columns.effective_at)
-    return [Activation(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
+async def list_activations(tx: Tx, *, with_cancelled: bool = False) -> Sequence[Activation]:
+    """All activations, in the order in which they come into force; without those that were cancelled, unless asked."""
+    cancelled = select(policy_cancellation.c.effective_at)
+    statement = select(*(policy_activation.c[name] for name in Activation.__dataclass_fields__))
+    if not with_cancelled:
+        statement = statement.where(policy_activation.c.effective_at.not_in(cancelled))
+    rows = (await tx.execute(statement.order_by(policy_activation.c.effective_at))).all()
+    return [Activation(**row._mapping) for row in rows]  # noqa: SLF001 -- as above
+
+
+async def list_cancellations(tx: Tx) -> Sequence[Cancellation]:
+    """All cancellations, by when the activation was to begin."""
+    statement = select(policy_cancellation).order_by(policy_cancellation.c.effective_at)
+    return [Cancellation(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
 
 
 _HEX_DIGITS = 64
@@ -140,8 +176,8 @@ _PIN = text(
     WITH instant AS MATERIALIZED (
         SELECT greatest(clock_timestamp(), CAST(:not_before AS timestamptz) + interval '1 microsecond') AS now
     )
-    SELECT instant.now, in_force.policy_sha256 FROM instant LEFT JOIN LATERAL (
-        SELECT policy_sha256 FROM ledger.policy_activation WHERE effective_at <= instant.now
+    SELECT instant.now, in_force.policy_sha256, in_force.effective_at FROM instant LEFT JOIN LATERAL (
+        SELECT policy_sha256, effective_at FROM ledger.activation_not_cancelled WHERE effective_at <= instant.now
         ORDER BY effective_at DESC LIMIT 1
     ) AS in_force ON true
     """
@@ -149,9 +185,10 @@ _PIN = text(
 _LIST = text(
     """
     SELECT policy.sha256, policy.name, policy.version, policy.published_by, policy.published_at,
-           (SELECT max(effective_at) FROM ledger.policy_activation WHERE policy_sha256 = policy.sha256) AS effective_at,
+           (SELECT max(effective_at) FROM ledger.activation_not_cancelled WHERE policy_sha256 = policy.sha256)
+               AS effective_at,
            policy.sha256 IS NOT DISTINCT FROM (
-               SELECT policy_sha256 FROM ledger.policy_activation WHERE effective_at <= clock_timestamp()
+               SELECT policy_sha256 FROM ledger.activation_not_cancelled WHERE effective_at <= clock_timestamp()
                ORDER BY effective_at DESC LIMIT 1
            ) AS in_force
     FROM ledger.policy ORDER BY policy.published_at

@@ -196,7 +196,50 @@ policy_activation = Table(
     Column("reason", Text, nullable=False),
     _now("recorded_at"),
     *_place_in_history(),
+    Column("emergency", Boolean, nullable=False, server_default="false", comment="by one signature"),
+    Column("rollback", Boolean, nullable=False, server_default="false", comment="back to what was before"),
+    Column("signers_sha256", LargeBinary, comment="the list it was judged by; null before the first"),
     comment="what is in force from when; the latest one that has begun is in force",
+)
+
+policy_cancellation = Table(
+    "policy_cancellation",
+    metadata,
+    Column("effective_at", DateTime(timezone=True), primary_key=True, comment="of the activation"),
+    Column("cancelled_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _at("cancelled_at"),
+    *_place_in_history(),
+    UniqueConstraint("lane", "seq"),
+    comment="activations that were taken back before they began",
+)
+
+policy_signer_list = Table(
+    "policy_signer_list",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True, comment="of `resolved`"),
+    Column("document", LargeBinary, nullable=False, comment="as the officer wrote it"),
+    Column("resolved", LargeBinary, nullable=False, comment="canonical JSON: names, keys and dates"),
+    Column("replaces", LargeBinary, comment="the list before it; null for the first"),
+    Column("signatures", LargeBinary, nullable=False, comment="canonical JSON: of people of that list"),
+    Column("published_by", Text, nullable=False),
+    _at("published_at"),
+    *_place_in_history(),
+    UniqueConstraint("lane", "seq"),
+    comment="who may sign policy versions; immutable, the latest list counts",
+)
+
+policy_signature = Table(
+    "policy_signature",
+    metadata,
+    Column("policy_sha256", LargeBinary, primary_key=True),
+    Column("signer", Text, primary_key=True),
+    Column("public_key", LargeBinary, primary_key=True, comment="Ed25519"),
+    Column("signature", LargeBinary, nullable=False, comment="Ed25519, of service/policies/signatures.py"),
+    _at("signed_at"),
+    *_place_in_history(),
+    UniqueConstraint("lane", "seq"),
+    comment="who approves of a policy version",
 )
 
 quarantine = Table(
@@ -238,6 +281,9 @@ HISTORY = (
     decision,
     policy,
     policy_activation,
+    policy_cancellation,
+    policy_signer_list,
+    policy_signature,
     quarantine,
     quarantine_resolution,
 )

@@ -20,22 +20,22 @@ Demand = tuple[Condition, Wanted]
 KNOWN_WITH: Mapping[str, str] = {"location.presence": "location.evidence"}
 """Derived facts that are known whenever another one is."""
 
-MOST_STEPS = 20_000
-"""A condition so large that the search takes more is taken to be possible. The shipped rules take a few hundred."""
+MOST_WORK = 200_000
+"""Where the search takes more, the condition is taken to be possible. The shipped rules take a few hundred."""
 
 
 @dataclass(slots=True)
 class _Budget:
-    left: int = MOST_STEPS
+    left: int = MOST_WORK
 
-    def spent(self) -> bool:
-        self.left -= 1
+    def spent(self, work: int) -> bool:
+        self.left -= work
         return self.left < 0
 
 
 def possible(*demands: Demand) -> bool:
     """Whether some facts give every condition one of its wanted truths; True also where that cannot be decided."""
-    return _search(demands, {}, _Budget())
+    return _search(demands, _Budget())
 
 
 def can_be_true(condition: Condition, *given: Demand) -> bool:
@@ -58,25 +58,44 @@ def implies(one: Condition, other: Condition) -> bool:
     return not possible((one, TRUE), (other, NOT_TRUE))
 
 
-def _search(pending: Sequence[Demand], held: Mapping[str, tuple[Literal, ...]], budget: _Budget) -> bool:
-    if not pending or budget.spent():
-        return True
-    (condition, wanted), *rest = pending
-    match condition:
-        case Not(part):
-            return _search([(part, _opposite(wanted)), *rest], held, budget)
-        case ForAll(fact, where):
-            return _search([(Exists(fact, Not(where)), _opposite(wanted)), *rest], held, budget)
-        case All(parts) | AnyOf(parts):
-            demands = [(part, wanted) for part in sorted(parts, key=_branches)]
-            if isinstance(condition, All) is (True in wanted):
-                return _search([*demands, *rest], held, budget)
-            return any(_search([demand, *rest], held, budget) for demand in demands)
-        case Leaf() | Exists():
-            literals = (*held.get(condition.fact, ()), Literal(condition, wanted))
-            return _fits(condition.fact, literals, budget) and _search(
-                [*_others(condition, wanted), *rest], {**held, condition.fact: literals}, budget
-            )
+Held = Mapping[str, tuple[Literal, ...]]
+Pending = tuple[Demand, "Pending"] | None
+"""Demands still to be met, as a chain: alternatives share what they have in common."""
+
+
+def _search(demands: Sequence[Demand], budget: _Budget) -> bool:
+    """Depth first over the alternatives that are left; without recursion, since a condition may have thousands."""
+    alternatives: list[tuple[Pending, Held]] = [(_before(demands, None), {})]
+    while alternatives:
+        pending, held = alternatives.pop()
+        if pending is None:
+            return True
+        (condition, wanted), rest = pending
+        match condition:
+            case Not(part):
+                alternatives.append((((part, _opposite(wanted)), rest), held))
+            case ForAll(fact, where):
+                alternatives.append((((Exists(fact, Not(where)), _opposite(wanted)), rest), held))
+            case All(parts) | AnyOf(parts):
+                inside = [(part, wanted) for part in sorted(parts, key=_branches)]
+                if isinstance(condition, All) is (True in wanted):
+                    alternatives.append((_before(inside, rest), held))
+                else:
+                    alternatives += [((demand, rest), held) for demand in reversed(inside)]
+            case Leaf() | Exists():
+                literals = (*held.get(condition.fact, ()), Literal(condition, wanted))
+                if budget.spent(len(literals) ** 2):
+                    return True
+                if _fits(condition.fact, literals, budget):
+                    others = _before(_others(condition, wanted), rest)
+                    alternatives.append((others, {**held, condition.fact: literals}))
+    return False
+
+
+def _before(demands: Sequence[Demand], rest: Pending) -> Pending:
+    for demand in reversed(demands):
+        rest = (demand, rest)
+    return rest
 
 
 def _opposite(wanted: Wanted) -> Wanted:
@@ -122,4 +141,4 @@ def _fits(fact: str, literals: tuple[Literal, ...], budget: _Budget) -> bool:
     limits = [(test.where, wanted) for test, wanted in asked if True not in wanted]
     wishes = [(test.where, wanted) for test, wanted in asked if True in wanted]
     # An element for each wish; none of them, and there need be no more, may break a limit.
-    return all(_search([wish, *limits], {}, budget) for wish in wishes)
+    return all(_search([wish, *limits], budget) for wish in wishes)

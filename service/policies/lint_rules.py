@@ -16,6 +16,8 @@ from service.policies.load import LoadedPolicy
 
 Place = Callable[[Path], str]
 _WHEN: Path = ("when",)
+MOST_PAIRED = 40
+"""Parts of which each is held against each to say which two exclude each other; people write a handful."""
 
 
 def findings(loaded: LoadedPolicy) -> Iterator[Finding]:
@@ -64,7 +66,7 @@ def _contradiction(condition: Condition, place: Place) -> Iterator[str]:
     """The first two parts of an `all` that exclude each other."""
     if not isinstance(condition, All):
         return
-    numbered = list(enumerate(condition.parts))
+    numbered = list(enumerate(condition.parts))[:MOST_PAIRED]
     for (first, one), (second, two) in combinations(numbered, 2):
         if not possible((one, TRUE), (two, TRUE)):
             lines = [place((*_WHEN, "all", number)).rpartition(":")[2] for number in (first, second)]

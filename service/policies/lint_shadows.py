@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from service.decide.condition import Condition
+from service.decide.condition import Condition, facts_of
 from service.decide.decision import Outcome
 from service.decide.policy import Policy, Rule
 from service.policies.conditions import required_in
@@ -20,7 +20,7 @@ def findings(loaded: LoadedPolicy) -> Iterator[Finding]:
     asked = {rule.name: _through_time(policy, rule, times) for rule in policy.rules if not required_in(rule.when)}
     rules = [rule for rule in policy.rules if rule.name in asked]
     for rule in rules:
-        others = [other for other in rules if other is not rule and _weighs_as_much(other, rule)]
+        others = [other for other in rules if other is not rule and _may_shadow(other, rule)]
         by = next((other for other in others if _shadows(other, rule, asked)), None)
         if by is not None:
             yield Finding(
@@ -54,6 +54,11 @@ def _shadows(other: Rule, rule: Rule, asked: Mapping[str, list[Condition | None]
         return False
     equal = _weighs_as_much(rule, other) and all(implies(two, one) for one, two in known)
     return not equal or other.name < rule.name
+
+
+def _may_shadow(other: Rule, rule: Rule) -> bool:
+    """Of two conditions about different facts none follows from the other."""
+    return _weighs_as_much(other, rule) and not set(facts_of(rule.when)).isdisjoint(facts_of(other.when))
 
 
 def _weighs_as_much(other: Rule, rule: Rule) -> bool:

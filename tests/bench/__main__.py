@@ -91,8 +91,14 @@ def _print(figures: Json) -> None:
     rows: list[tuple[str, Any, str]] = [(f"pipeline.{name}", figures["pipeline"][name], about) for name, about in _ROWS]
     for rate, one in figures["latency"].items():
         rows += [(f"latency.{rate}.{name}", one[name], f"ms at {rate} events/s") for name in ("p50_ms", "p99_ms")]
-    memory = figures["memory"]
+    memory, policy, simulated = figures["memory"], figures["policy"], figures["simulate"]
     rows += [
+        ("policy.median_us", policy["median_us"], f"us a decision by {policy['rules']} rules, one core"),
+        ("policy.decisions_per_second", policy["decisions_per_second"], "decisions/s, one core"),
+        ("policy.ratio_to_cel", policy["ratio_to_cel"], "x as fast as the same conditions in Google's CEL engine"),
+        ("policy.load_ms", policy["load_ms"], "ms to read, check and compile the policy"),
+        ("simulate.decisions_per_second", simulated["decisions_per_second"], "stored decisions made again a second"),
+        ("simulate.peak_mb", simulated["peak_mb"], f"MB of the largest process, {simulated['decisions']:,} decisions"),
         ("memory.start_mb", memory["start_mb"], f"MB of one worker after {memory['events_before']:,} events"),
         ("memory.end_mb", memory["end_mb"], f"MB after {memory['events_between']:,} more"),
     ]

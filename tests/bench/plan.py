@@ -1,9 +1,11 @@
 """All measurements, one after another: rounds in which the candidates take turns, medians, ratios within a round."""
 
+import asyncio
 import statistics
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from tests.bench import workers
 from tests.bench.events import Made, by_crc32, make_events
 from tests.bench.growth import multiply
 from tests.bench.latency import measure_latency
+from tests.bench.policy import Simulated, measure_policy, measure_simulation
 from tests.bench.sample import take_sample
 from tests.bench.stage import Place, Say, Stage, describe_machine
 from tests.bench.throughput import Throughput, measure_throughput
@@ -38,6 +41,7 @@ class Size:
     warm_seconds: float
     seconds: float
     memory_events: int
+    simulated_decisions: int
 
 
 FULL = Size(
@@ -48,6 +52,7 @@ FULL = Size(
     warm_seconds=3,
     seconds=12,
     memory_events=30_000,
+    simulated_decisions=200_000,
 )
 QUICK = Size(
     rounds=1,
@@ -57,6 +62,7 @@ QUICK = Size(
     warm_seconds=0.3,
     seconds=0.7,
     memory_events=300,
+    simulated_decisions=6_000,
 )
 
 
@@ -76,6 +82,11 @@ class Bench:
         self.say(", ".join(f"{name} {value}" for name, value in machine.items()))
         await self._rehearse()
         stored = await self._grow()
+        policy = await asyncio.to_thread(measure_policy)
+        self.say(
+            f"policy: {policy.rules} rules, {policy.median_us:.0f} us a decision, loaded in {policy.load_ms:.0f} ms"
+        )
+        simulated = await self._simulate()
         runs = await self._rounds(CANDIDATES)
         latency, memory = await measure_latency(
             stage, self.say, warm_seconds=size.warm_seconds, seconds=size.seconds, memory_events=size.memory_events
@@ -85,6 +96,8 @@ class Bench:
             "machine": machine,
             "size": asdict(size) | {"stored_decisions": stored},
             "pipeline": _pipeline(runs),
+            "policy": asdict(policy),
+            "simulate": asdict(simulated),
             "latency": {str(rate): asdict(one) for rate, one in latency.items()},
             "memory": asdict(memory) | {"peak_mb": max(one.peak_rss for one in runs["exportgate"]) / 2**20},
             "runs": {name: [asdict(one) for one in several] for name, several in runs.items()},
@@ -115,6 +128,16 @@ class Bench:
         stored = await multiply(self.stage.server, _GROWN, self.size.stored_decisions)
         self.say(f"it holds {stored:,} decisions")
         return stored
+
+    async def _simulate(self) -> Simulated:
+        """The latest of the decisions that the ledger has grown by: a rehearsal's worth a minute."""
+        latest = datetime.now(UTC) - timedelta(minutes=self.size.simulated_decisions // _REHEARSAL_EVENTS)
+        simulated = await asyncio.to_thread(measure_simulation, self.stage.server.url(_GROWN), latest)
+        self.say(
+            f"simulated {simulated.decisions:,} decisions: {simulated.decisions_per_second:,.0f} a second, "
+            f"{simulated.one_core_decisions_per_second:,.0f} on one core, {simulated.peak_mb:,.0f} MB"
+        )
+        return simulated
 
     async def _rounds(self, names: Sequence[str]) -> Mapping[str, Sequence[Throughput]]:
         runs: dict[str, list[Throughput]] = defaultdict(list)
