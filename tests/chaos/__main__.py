@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import secrets
+import shutil
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -33,7 +34,7 @@ async def chaos(faults: int, seed: int) -> Sequence[str]:
     async with standing() as stage:
         if stage.without_kafka:
             _say(f"on the embedded broker, which is never killed: {stage.without_kafka}")
-        _say(f"two workers; their logs are in {stage.logs}")
+        _say(f"two workers; when something is wrong, their logs stay in {stage.logs}")
         traffic = Traffic(stage.stream, stage.ledger, Random(seed + 1))
         async with _workers(stage):
             try:
@@ -41,7 +42,10 @@ async def chaos(faults: int, seed: int) -> Sequence[str]:
                     await _do(stage, traffic, faults, Random(seed))
             except NoProgressError as error:
                 return [str(error), *await _halts(stage)]
-            return await _verdict(stage, traffic)
+            violations = await _verdict(stage, traffic)
+        if not violations:
+            shutil.rmtree(stage.logs)
+    return violations
 
 
 @asynccontextmanager
