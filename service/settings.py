@@ -127,10 +127,12 @@ class Settings(StreamSettings):
         default=500, ge=1, le=10_000, description="Most records decided in one transaction; a count."
     )
     batch_timeout_ms: Milliseconds = Field(
-        default=20, description="Milliseconds a poll waits for records when there are none; it is not a linger."
+        default=5, description="Milliseconds a poll waits for records when there are none; it is not a linger."
     )
     fetch_max_wait_ms: Milliseconds = Field(
-        default=100, description="Milliseconds the brokers may hold back an answer when there are no records."
+        default=10,
+        description="Milliseconds the brokers may hold back an answer when there are no records. Records that come "
+        "meanwhile for a partition that was not asked about wait as long.",
     )
     watchdog_seconds: Annotated[float, Field(ge=5, le=3600)] = Field(
         default=60, description="Seconds that the client may rest on unread records before the process ends itself."

@@ -61,7 +61,7 @@ async def measure_latency(
         stage.place() as place,
         stage.published(place) as published,
         AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as sender,
-        AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=20) as reader,
+        AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=5) as reader,
         running_workers(service(place, stage.broker), log=stage.log) as workers,
     ):
         topic = place.prefix + DECISIONS.name
