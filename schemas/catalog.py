@@ -10,7 +10,13 @@ from schemas.accounts import AccountClosed, AccountData, AccountFlagged, UserDat
 from schemas.contracts import ContractData, ContractTerminated
 from schemas.decisions import DecisionData, EndedData, StatusData
 from schemas.envelope import TYPE, InputEnvelope, OutputEnvelope
-from schemas.operations import NoticeData, PolicyActivatedData, QuarantinedData, ReevaluationFinishedData
+from schemas.operations import (
+    NoticeData,
+    PolicyActivatedData,
+    PolicyCancelledData,
+    QuarantinedData,
+    ReevaluationFinishedData,
+)
 from schemas.reviews import AccessEnforced, LicenseReviewed
 from schemas.values import Input, Output
 
@@ -42,6 +48,7 @@ OUTPUT_EVENTS: dict[str, type[Output]] = {
     "license.quarantined.v1": QuarantinedData,
     "license.notice.v1": NoticeData,
     "policy.activated.v1": PolicyActivatedData,
+    "policy.cancelled.v1": PolicyCancelledData,
     "reevaluation.finished.v1": ReevaluationFinishedData,
 }
 """Output event type -> model of its `data`."""

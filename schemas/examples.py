@@ -224,6 +224,23 @@ ACTIVATED: Json = {
     "activated_by": "officer-7",
     "reason": "Commerce letter received 21:21 UTC.",
     "emergency": True,
+    "rollback": False,
+    "signed_by": ["officer-3"],
+    "signers_sha256": "5d" * 32,
+}
+CANCELLED: Json = {
+    "format": 1,
+    "kind": "policy_cancelled",
+    "account_id": None,
+    "at": "2026-06-12T22:30:00Z",
+    "lane": 16,
+    "seq": 5,
+    "cancellation_id": "cancellation-5",
+    "activation_id": "activation-5",
+    "policy": _POLICY,
+    "in_force_from": "2026-07-01T00:00:00Z",
+    "cancelled_by": "officer-7",
+    "reason": "The date was moved.",
 }
 REEVALUATED: Json = {
     "run_id": "run-4",
@@ -262,6 +279,7 @@ DATA: dict[str, Json] = {
     "license.quarantined.v1": QUARANTINED,
     "license.notice.v1": NOTICE,
     "policy.activated.v1": ACTIVATED,
+    "policy.cancelled.v1": CANCELLED,
     "reevaluation.finished.v1": REEVALUATED,
 }
 """Event type -> an example of its data."""

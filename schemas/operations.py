@@ -51,6 +51,25 @@ class PolicyActivatedData(NoteEntry):
     activated_by: Name = Field(description="Id of the officer.")
     reason: Text | None = Field(default=None, description="Ground given; null: none given.")
     emergency: bool = Field(description="True: activated with one signature; a countersignature is due.")
+    rollback: bool = Field(default=False, description="True: it goes back to a version that was in force before.")
+    signed_by: list[Name] = Field(
+        default=[], description="Signers whose signatures it rests on; [] while nobody's signature is demanded."
+    )
+    signers_sha256: Sha256 | None = Field(
+        default=None, description="Digest of the list of signers that judged it; null: there was none."
+    )
+
+
+class PolicyCancelledData(NoteEntry):
+    """policy.cancelled.v1: a planned activation was taken back before it began; it never decides."""
+
+    kind: Literal["policy_cancelled"] = Field(description="Kind of journal entry.")
+    cancellation_id: Identifier = Field(description="Id of the cancellation.")
+    activation_id: Identifier = Field(description="Id of the activation that was taken back.")
+    policy: PolicyVersion = Field(description="The version that was to come into force.")
+    in_force_from: Moment = Field(description="From when it would have decided.")
+    cancelled_by: Name = Field(description="Id of the officer.")
+    reason: Text | None = Field(default=None, description="Ground given; null: none given.")
 
 
 class ReevaluationFinishedData(Output):

@@ -89,9 +89,9 @@ NOTICES = Topic(
 POLICIES = Topic(
     direction="out",
     name="export-policy.v1",
-    types=("policy.activated.v1", "reevaluation.finished.v1"),
+    types=("policy.activated.v1", "policy.cancelled.v1", "reevaluation.finished.v1"),
     key="policy name",
-    about="Policy versions that came into force, and the re-decisions they caused.",
+    about="Policy versions that came or were to come into force, and the re-decisions they caused.",
     partitions=1,
 )
 

@@ -4,6 +4,7 @@ import traceback
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 import structlog
@@ -86,6 +87,7 @@ class Pipeline:
     load_policy: PolicyLoader
     bug_limit: int
     _policies: dict[bytes, Policy] = field(default_factory=dict)
+    _signed: set[datetime] = field(default_factory=set)
     _installation: Installation | None = None
 
     async def decide(
@@ -252,6 +254,7 @@ class Pipeline:
             keys=sorted({key for one in batch for key in subjects_of(one)}),
             whole=whole_accounts(batch, inbox),
             policies=self._policies,
+            signed=self._signed,
             load_policy=self.load_policy,
         )
         contested = contested_accounts(docket, batch)

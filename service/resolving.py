@@ -117,6 +117,7 @@ async def _docket(tx: Tx, row: QuarantineRow, account_id: str | None, load_polic
         keys=[(one, ACCOUNT) for one in sorted(accounts)],
         whole=sorted(accounts),
         policies={},
+        signed=set(),
         load_policy=load_policy,
     )
     await _open_row(tx, row.quarantine_id)  # Somebody else may have resolved it while we waited for the lane.

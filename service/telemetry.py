@@ -135,6 +135,15 @@ class Metrics:
         self.policy_in_force = self._gauge(
             "policy_in_force", "1 for the policy version that decides now.", "name", "version", "sha256"
         )
+        self.signatures_demanded = self._gauge(
+            "policy_signatures_demanded", "1 when activations need signatures, 0 while one officer may activate alone."
+        )
+        self.countersignatures_due = self._gauge(
+            "policy_countersignatures_due", "Emergency activations that nobody has countersigned yet."
+        )
+        self.countersignatures_overdue = self._gauge(
+            "policy_countersignatures_overdue", "Those of them that have stood for longer than they may: 24 hours."
+        )
 
     def published(self, topics: Iterable[str]) -> None:
         """Count acknowledged records by their topic in the contract."""

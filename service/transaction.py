@@ -1,6 +1,7 @@
 """What every transaction that decides has in common: a docket is opened under its lanes, and written back."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from service.audit.journal import Scribe
 from service.decide.policy import Policy
@@ -12,6 +13,7 @@ from service.ledger.lanes import Installation, advance_lanes, lock_lanes
 from service.ledger.policies import read_pin, resolved_policy
 from service.ledger.quarantine import append_quarantine, open_counts
 from service.ledger.subjects import SubjectKey, load_subjects, save_subjects
+from service.policies.approval import NotSigned, check_activation
 
 PolicyLoader = Callable[[bytes], Policy]
 
@@ -32,9 +34,12 @@ async def open_docket(
     keys: Sequence[SubjectKey],
     whole: Sequence[str],
     policies: dict[bytes, Policy],
+    signed: set[datetime],
     load_policy: PolicyLoader,
 ) -> Docket:
     """Everything that decides under these lanes starts here, whether an event, a redrive or a re-evaluation asks.
+
+    `policies` and `signed` remember what was loaded, and which activations are signed as they must be.
 
     Whatever a decision reads is written under its account's lane or changed by "commit, then walk every lane": so the
     pin is read after the lanes are held, in a statement of its own.
@@ -50,6 +55,9 @@ async def open_docket(
     policy = policies.get(pin.policy_sha256)
     if policy is None:
         policy = policies[pin.policy_sha256] = await _load(tx, pin.policy_sha256, load_policy)
+    if pin.effective_at is not None and pin.effective_at not in signed:
+        await _check_signed(tx, policy.version, pin.effective_at)
+        signed.add(pin.effective_at)
     accounts = {account for account, _ in keys}
     unread = await open_counts(tx, accounts)
     docket = Docket(installation=installation, now=pin.now, policy=policy, scribe=Scribe(heads), unread=unread)
@@ -73,6 +81,13 @@ async def write(tx: Tx, docket: Docket) -> None:
     reach("subjects_written")
     await advance_lanes(tx, docket.scribe.heads.values())
     reach("lanes_advanced")
+
+
+async def _check_signed(tx: Tx, version: str, effective_at: datetime) -> None:
+    try:
+        await check_activation(tx, effective_at)
+    except (NotSigned, LookupError) as error:
+        raise MustStop(f"the policy in force, {version}, is not signed as it must be: {error}") from error
 
 
 async def _load(tx: Tx, sha256_: bytes, load_policy: PolicyLoader) -> Policy:

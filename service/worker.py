@@ -16,6 +16,7 @@ from service.ledger.policies import list_policies
 from service.ledger.positions import halt_code
 from service.ledger.quarantine import open_bugs
 from service.ledger.relay import list_refused, unpublished
+from service.ledger.signers import awaiting_countersignature, signatures_demanded
 from service.stream.compare import Comparison
 from service.stream.connection import StreamError
 from service.stream.consume import Consumer
@@ -162,6 +163,10 @@ class Worker:
                     self.metrics.backlog.set(await unpublished(tx))
                     self.metrics.relay_refused.set(len(await list_refused(tx)))
                     self.metrics.open_bugs.set(await open_bugs(tx))
+                    self.metrics.signatures_demanded.set(await signatures_demanded(tx))
+                    waiting = await awaiting_countersignature(tx)
+                    self.metrics.countersignatures_due.set(len(waiting))
+                    self.metrics.countersignatures_overdue.set(sum(one.is_overdue for one in waiting))
                     for one in await list_policies(tx):
                         if one.in_force:
                             self.metrics.in_force(one.name, one.version, one.sha256.hex())

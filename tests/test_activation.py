@@ -1,6 +1,7 @@
 """Exactly one policy is in force at any moment, and no decision is made under another."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,19 +9,26 @@ from sqlalchemy.exc import IntegrityError
 
 from service.ledger.policies import list_activations, list_policies, store_policy
 from service.policies import LoadedPolicy, PolicyRefused
-from service.policies.lifecycle import activate, publish
+from service.policies.lifecycle import activate, cancel, publish
 from service.policies.load import load_document
 from service.transaction import MustStop
 from tests.events import account, event, signed_up
 from tests.ledger import Ledger
 from tests.policies import SMALL, nothing_beside, small_policy
+from tests.stream import eventually
 
 
-async def put(ledger: Ledger, loaded: LoadedPolicy, at: datetime | None = None) -> datetime:
+async def put(ledger: Ledger, loaded: LoadedPolicy, at: datetime | None = None, *, rollback: bool = False) -> datetime:
     async with ledger.engine("policy_officer").begin() as tx:
         await publish(tx, policy=loaded.policy, document=loaded.document, resolved=loaded.resolved, published_by="ann")
         sha256 = bytes.fromhex(loaded.policy.sha256)
-        return await activate(tx, sha256=sha256, at=at, activated_by="bob", reason="a test")
+        done = await activate(tx, sha256=sha256, at=at, activated_by="bob", reason="a test", rollback=rollback)
+        return done.effective_at
+
+
+async def cancel_at(ledger: Ledger, effective_at: datetime) -> str:
+    async with ledger.engine("policy_officer").begin() as tx:
+        return await cancel(tx, effective_at=effective_at, cancelled_by="eve", reason="a test")
 
 
 async def test_later_events_are_decided_by_the_version_activated_before_them(ledger: Ledger) -> None:
@@ -33,7 +41,9 @@ async def test_later_events_are_decided_by_the_version_activated_before_them(led
 
 async def test_a_rollback_is_a_new_activation_of_an_older_version(ledger: Ledger) -> None:
     await put(ledger, small_policy("2", held="fable-5"))
-    await put(ledger, small_policy())
+    with pytest.raises(PolicyRefused, match=r"1 was in force before, and was replaced.*policy rollback --to 1"):
+        await put(ledger, small_policy())
+    await put(ledger, small_policy(), rollback=True)
     async with ledger.engine("auditor").connect() as tx:
         assert [one.version for one in await list_policies(tx) if one.in_force] == ["1"]
         assert len(await list_activations(tx)) == 3
@@ -114,6 +124,98 @@ async def test_no_decision_is_made_under_a_version_that_is_no_longer_in_force(le
     decided = {body["policy"]["version"] for body in await ledger.journal("decision")}
     assert len(decided) > 1
     assert await ledger.replay() == []
+
+
+async def test_a_version_that_was_never_in_force_cannot_be_gone_back_to(ledger: Ledger) -> None:
+    with pytest.raises(PolicyRefused, match="was never in force"):
+        await put(ledger, small_policy("2"), rollback=True)
+
+
+async def test_what_is_in_force_may_be_activated_again(ledger: Ledger) -> None:
+    await put(ledger, small_policy())
+    async with ledger.engine("auditor").connect() as tx:
+        assert [one.version for one in await list_policies(tx) if one.in_force] == ["1"]
+
+
+async def test_a_cancelled_activation_never_begins(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    soon = await put(ledger, small_policy("2", held="fable-5"), at=await in_seconds(ledger, 1))
+    assert await cancel_at(ledger, soon) == "2"
+    (cancelled,) = await ledger.journal("policy_cancelled")
+    assert (cancelled["policy"]["version"], cancelled["cancelled_by"]) == ("2", "eve")
+    await eventually(lambda: has_passed(ledger, soon), "the time at which it was to begin has passed")
+    await ledger.decide(event("account.updated.v1", account(version=2), id="u"))
+    bodies = await ledger.journal("decision")
+    assert [body["policy"]["version"] for body in bodies] == ["1", "1"]
+    (told,) = await ledger.rows("SELECT policy_version, in_force_until FROM audit.policy_in_force")
+    assert (told.policy_version, told.in_force_until) == ("1", None)
+    assert await ledger.replay() == []
+
+
+async def test_a_cancelled_version_may_be_activated_after_all(ledger: Ledger) -> None:
+    await cancel_at(ledger, await put(ledger, small_policy("2"), at=datetime(2099, 1, 1, tzinfo=UTC)))
+    await put(ledger, small_policy("2"))
+    async with ledger.engine("auditor").connect() as tx:
+        assert [one.version for one in await list_policies(tx) if one.in_force] == ["2"]
+
+
+async def test_what_has_begun_or_is_not_planned_cannot_be_cancelled(ledger: Ledger) -> None:
+    begun = await put(ledger, small_policy("2"))
+    with pytest.raises(PolicyRefused, match="has begun, and decisions may rest on it"):
+        await cancel_at(ledger, begun)
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    with pytest.raises(PolicyRefused, match=r"no activation is to begin at 2099-01-01.*none is planned"):
+        await cancel_at(ledger, later)
+    await put(ledger, small_policy("3"), at=later)
+    await cancel_at(ledger, later)
+    with pytest.raises(PolicyRefused, match="none is planned"):
+        await cancel_at(ledger, later)
+
+
+async def test_a_cancellation_and_batches_that_race_with_the_clock_agree(ledger: Ledger) -> None:
+    """Whoever comes first, the batch or the cancellation: no decision stands under what was cancelled."""
+    workers = [ledger.pipeline(cluster=f"c{number}") for number in range(2)]
+    done = asyncio.Event()
+    ends: list[str] = []
+
+    async def plan_and_cancel() -> None:
+        for number in range(2, 12):
+            soon = await in_seconds(ledger, 0.15)
+            try:
+                await put(ledger, small_policy(str(number), held="fable-5" if number % 2 else "nothing"), at=soon)
+            except PolicyRefused:  # It took longer than the time it was planned ahead.
+                continue
+            # From later to earlier: where the cancellation falls is the race.
+            while not await has_passed(ledger, soon - timedelta(milliseconds=5 * number - 10)):
+                pass
+            try:
+                ends.append(f"cancelled {await cancel_at(ledger, soon)}")
+            except PolicyRefused:
+                ends.append(f"begun {number}")
+        done.set()
+
+    async def work(number: int) -> None:
+        offset = 0
+        while not done.is_set():
+            name = f"a{number}-{offset}"
+            record = ledger.next_record(event("account.signed_up.v1", account(account_id=name), id=name))
+            await ledger.decide_records([replace(record, partition=number, offset=offset)], pipeline=workers[number])
+            offset += 1
+
+    await asyncio.gather(plan_and_cancel(), work(0), work(1))
+    decided = {body["policy"]["version"] for body in await ledger.journal("decision")}
+    assert decided - {"1"} <= {end.removeprefix("begun ") for end in ends if end.startswith("begun")}
+    assert ends
+    assert await ledger.replay() == []
+
+
+async def in_seconds(ledger: Ledger, seconds: float) -> datetime:
+    (row,) = await ledger.rows("SELECT clock_timestamp() AS now")
+    return datetime.fromisoformat(str(row.now)) + timedelta(seconds=seconds)
+
+
+async def has_passed(ledger: Ledger, at: datetime) -> bool:
+    return await in_seconds(ledger, 0) > at
 
 
 async def test_replay_finds_a_decision_under_a_version_that_was_not_in_force(ledger: Ledger) -> None:

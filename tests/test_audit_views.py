@@ -6,7 +6,10 @@ from tests.events import contract, event, signed_up
 from tests.ledger import Ledger
 from tests.policies import small_policy
 
-VIEWS = ("decisions", "reasons", "timeline", "policy_in_force", "quarantine", "positions")
+VIEWS = (
+    *("decisions", "reasons", "timeline", "policy_in_force", "quarantine", "positions"),
+    *("policy_signatures", "policy_signers", "policy_cancellations"),
+)
 
 
 async def test_every_view_is_documented_and_readable(ledger: Ledger) -> None:

@@ -84,7 +84,7 @@ BEGIN
     WHERE allowed.valid_from <= NEW.published_at
       AND (allowed.valid_until IS NULL OR NEW.published_at < allowed.valid_until);
     IF signed < 2 THEN
-        RAISE EXCEPTION 'a list of signers is signed by two people of the list in force, the first one by two of its own'
+        RAISE EXCEPTION 'a list of signers is signed by two people of the list in force, the first by two of its own'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
@@ -182,7 +182,8 @@ CANCELLATION = """
 CREATE FUNCTION ledger.check_cancellation() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
     PERFORM lane FROM ledger.lane ORDER BY lane FOR UPDATE;
-    IF NEW.effective_at <= clock_timestamp() OR NEW.effective_at <= (SELECT max(last_at) FROM ledger.lane) THEN
+    PERFORM ledger.refuse_other_time(NEW.cancelled_at, 'cancelling');
+    IF NEW.effective_at <= NEW.cancelled_at OR NEW.effective_at <= (SELECT max(last_at) FROM ledger.lane) THEN
         RAISE EXCEPTION 'an activation that has begun cannot be cancelled: it began at %', NEW.effective_at
             USING ERRCODE = 'check_violation', HINT = 'Activate another version, or roll back.';
     END IF;
@@ -347,7 +348,10 @@ def _tables() -> None:
     op.add_column(
         "policy_activation",
         sa.Column(
-            "signers_sha256", sa.LargeBinary(), nullable=True, comment="the list it was judged by; null before the first"
+            "signers_sha256",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="the list it was judged by; null before the first",
         ),
         schema="ledger",
     )

@@ -29,6 +29,7 @@ from service.ledger.lanes import GENESIS, Head
 from service.ledger.policies import Activation, list_activations, resolved_policy
 from service.ledger.subjects import ACCOUNT, StandingAccount, Subject, walk_accounts
 from service.normalise import NOTHING, standing_facts
+from service.policies.approval import signature_faults
 
 CHUNK = 500
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -69,7 +70,7 @@ class Replay:
 
         Nothing found means: every body follows byte for byte from its stored facts and policy; the policy was the one
         in force when it was made; every row of `decision` says what its body says; the chains are whole; evidence has
-        its hashes.
+        its hashes; who had to sign has signed.
         """
         self._activations = await list_activations(self.tx)
         for lane in sorted(heads):
@@ -79,6 +80,8 @@ class Replay:
             yield difference
         async for difference in self._subjects():
             yield difference
+        for where, what in await signature_faults(self.tx):
+            yield Difference(where, what)
         if self._bodies_are_json:  # Otherwise PostgreSQL cannot compare rows with bodies; differences stand already.
             async for difference in self._rows():
                 yield difference

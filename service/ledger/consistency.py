@@ -47,6 +47,51 @@ _QUESTIONS = (
        OR (convert_from(body, 'UTF8')::jsonb ->> 'in_force_from')::timestamptz IS DISTINCT FROM a.effective_at
        OR convert_from(body, 'UTF8')::jsonb ->> 'activated_by' IS DISTINCT FROM a.activated_by
        OR convert_from(body, 'UTF8')::jsonb ->> 'reason' IS DISTINCT FROM a.reason
+       OR coalesce((convert_from(body, 'UTF8')::jsonb ->> 'emergency')::boolean, false) <> a.emergency
+       OR coalesce((convert_from(body, 'UTF8')::jsonb ->> 'rollback')::boolean, false) <> a.rollback
+       OR convert_from(body, 'UTF8')::jsonb ->> 'signers_sha256' IS DISTINCT FROM encode(a.signers_sha256, 'hex')
+    """,
+    """
+    SELECT 'cancellation ' || effective_at, 'the journal does not say what the row says'
+    FROM ledger.policy_cancellation AS c LEFT JOIN ledger.journal USING (lane, seq)
+    WHERE kind IS DISTINCT FROM 'policy_cancelled'
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'in_force_from')::timestamptz IS DISTINCT FROM c.effective_at
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM c.cancelled_at
+       OR convert_from(body, 'UTF8')::jsonb ->> 'cancelled_by' IS DISTINCT FROM c.cancelled_by
+       OR convert_from(body, 'UTF8')::jsonb ->> 'reason' IS DISTINCT FROM c.reason
+       OR c.cancelled_at >= c.effective_at
+       OR c.effective_at NOT IN (SELECT effective_at FROM ledger.policy_activation)
+    """,
+    """
+    SELECT 'signature ' || signer || ' ' || encode(policy_sha256, 'hex'), 'the journal does not say what the row says'
+    FROM ledger.policy_signature AS s LEFT JOIN ledger.journal USING (lane, seq)
+    WHERE kind IS DISTINCT FROM 'policy_signed'
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM s.signed_at
+       OR convert_from(body, 'UTF8')::jsonb -> 'policy' ->> 'sha256' IS DISTINCT FROM encode(s.policy_sha256, 'hex')
+       OR (jsonb_build_object('signer', s.signer, 'public_key', 'ed25519:' || encode(s.public_key, 'hex'),
+               'signature', encode(s.signature, 'hex')) <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+    """,
+    """
+    SELECT 'signers ' || encode(l.sha256, 'hex'), 'the journal does not say what the row says'
+    FROM ledger.policy_signer_list AS l LEFT JOIN ledger.journal USING (lane, seq)
+    WHERE kind IS DISTINCT FROM 'signers_published'
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM l.published_at
+       OR convert_from(body, 'UTF8')::jsonb ->> 'published_by' IS DISTINCT FROM l.published_by
+       OR convert_from(body, 'UTF8')::jsonb ->> 'replaces' IS DISTINCT FROM encode(l.replaces, 'hex')
+       OR convert_from(body, 'UTF8')::jsonb -> 'signatures'
+           IS DISTINCT FROM convert_from(l.signatures, 'UTF8')::jsonb -> 'signers'
+       OR (jsonb_build_object('signers_sha256', encode(sha256(l.resolved), 'hex'),
+               'document_sha256', encode(sha256(l.document), 'hex')) <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+       OR l.sha256 <> sha256(l.resolved)
+    """,
+    """
+    SELECT 'entry ' || lane || '/' || seq, 'what it tells of policies has no row'
+    FROM ledger.journal LEFT JOIN (
+        SELECT lane, seq, 'policy_signed' AS kind FROM ledger.policy_signature
+        UNION ALL SELECT lane, seq, 'policy_cancelled' FROM ledger.policy_cancellation
+        UNION ALL SELECT lane, seq, 'signers_published' FROM ledger.policy_signer_list
+    ) AS rows USING (lane, seq, kind)
+    WHERE kind IN ('policy_signed', 'policy_cancelled', 'signers_published') AND rows.kind IS NULL
     """,
     """
     SELECT 'resolution ' || quarantine_id, 'the journal does not say what the row says'

@@ -104,7 +104,10 @@ async def authored(tx: Tx, sha256: bytes) -> Authored:
 
 
 async def awaiting_countersignature(tx: Tx) -> Sequence[Waiting]:
-    """The emergency activations that fewer than two people other than the author have signed for, oldest first."""
+    """The emergency activations that fewer than two people other than the author have signed for, oldest first.
+
+    One that a version which two people signed has replaced waits for nobody any more.
+    """
     rows = (await tx.execute(_WAITING, {"within": COUNTERSIGN_WITHIN})).all()
     return [Waiting(**row._mapping) for row in rows]  # noqa: SLF001 -- as above
 
@@ -117,6 +120,9 @@ _WAITING = text(
     WHERE a.emergency AND 2 > (
         SELECT least(count(DISTINCT s.signer), count(DISTINCT s.public_key)) FROM ledger.policy_signature AS s
         WHERE s.policy_sha256 = a.policy_sha256 AND s.signer <> p.published_by)
+      AND NOT EXISTS (
+        SELECT FROM ledger.activation_not_cancelled AS next
+        WHERE next.effective_at > a.effective_at AND next.effective_at <= clock_timestamp() AND NOT next.emergency)
     ORDER BY a.effective_at
     """
 )

@@ -1,5 +1,6 @@
 """A policy version's life in the ledger: published once, activated at a time, in force until the next one begins."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -8,15 +9,20 @@ from service.audit.journal import Scribe
 from service.decide.policy import Policy
 from service.ledger.engine import Tx
 from service.ledger.history import append_journal
-from service.ledger.lanes import advance_lanes, lock_lanes, read_installation
+from service.ledger.lanes import Head, advance_lanes, lock_lanes, read_installation
 from service.ledger.policies import (
     Activation,
+    Cancellation,
+    Pin,
     list_activations,
     read_pin,
     resolved_policy,
     store_activation,
+    store_cancellation,
     store_policy,
 )
+from service.ledger.signers import authored, list_signatures
+from service.policies.approval import Judges, NotSigned, needed_for, read_judges
 from service.policies.load import load_resolved
 from service.policies.refusal import PolicyRefused
 
@@ -61,24 +67,46 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
     return is_new
 
 
-async def activate(tx: Tx, *, sha256: bytes, at: datetime | None, activated_by: str, reason: str) -> datetime:
-    """Put a stored version in force at an instant, None meaning now, and return that instant.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activated:
+    """From when a version decides, and whose signatures that rests on: None when nobody's is demanded."""
+
+    effective_at: datetime
+    signed_by: tuple[str, ...] | None
+
+
+async def activate(
+    tx: Tx,
+    *,
+    sha256: bytes,
+    at: datetime | None,
+    activated_by: str,
+    reason: str,
+    emergency: bool = False,
+    rollback: bool = False,
+) -> Activated:
+    """Put a stored version in force at an instant, None meaning now.
 
     Takes every lane, in order, and stamps its time there: a batch that holds a lane has decided before this, one that
-    waits will read the new pin. Refuses an instant in the past, since no decision may lose its law, and a version that
-    cannot be loaded.
+    waits will read the new pin. Refuses an instant in the past, since no decision may lose its law, a version that
+    cannot be loaded, one that too few people have signed, and, unless `rollback`, one that others have replaced.
     """
-    policy = load_resolved(await resolved_policy(tx, sha256))
     installation = await read_installation(tx)
     heads = await lock_lanes(tx, range(installation.control_lane + 1))
     pin = await read_pin(tx, max(head.last_at for head in heads.values()))
+    policy = load_resolved(await resolved_policy(tx, sha256))
+    if policy.sha256 != sha256.hex():
+        raise PolicyRefused(f"policy {sha256.hex()} is stored with other bytes, {policy.sha256}")
     if at is not None and at < pin.now:
         raise PolicyRefused(
             f"an activation may not reach into the past: {instant(at)} is before {instant(pin.now)}; "
             "leave out the time to activate now"
         )
     effective_at = at or pin.now
-    scribe = Scribe(heads)
+    await _refuse_wrong_direction(tx, policy, effective_at, pin.now, rollback=rollback)
+    judges = await read_judges(tx)
+    signed_by = await _signed_by(tx, judges, sha256, pin.now, emergency=emergency)
+    judge = judges.in_force
     body: dict[str, object] = {
         "activation_id": str(_activation_id(sha256, effective_at)),
         "policy": _version(policy),
@@ -86,11 +114,12 @@ async def activate(tx: Tx, *, sha256: bytes, at: datetime | None, activated_by: 
         "in_force_from": instant(effective_at),
         "activated_by": activated_by,
         "reason": reason,
-        "emergency": False,
-        "at": instant(pin.now),
+        "emergency": emergency,
+        "rollback": rollback,
+        "signed_by": signed_by,
+        "signers_sha256": None if judge is None else judge.sha256.hex(),
     }
-    lane, seq = scribe.write(installation.control_lane, "policy_activated", body)
-    await append_journal(tx, scribe.rows)
+    lane, seq = await _write(tx, heads, pin, "policy_activated", body)
     activation = Activation(
         effective_at=effective_at,
         policy_sha256=sha256,
@@ -98,12 +127,100 @@ async def activate(tx: Tx, *, sha256: bytes, at: datetime | None, activated_by: 
         reason=reason,
         lane=lane,
         seq=seq,
+        emergency=emergency,
+        rollback=rollback,
+        signers_sha256=None if judge is None else judge.sha256,
     )
     await store_activation(tx, activation)
+    await _advance(tx, heads, pin)
+    return Activated(effective_at=effective_at, signed_by=None if judge is None else tuple(signed_by))
+
+
+async def cancel(tx: Tx, *, effective_at: datetime, cancelled_by: str, reason: str) -> str:
+    """Take back an activation before it begins, and return its version. PolicyRefused when it has begun, or is none.
+
+    Takes every lane as an activation does: a batch has decided before it began, or finds it cancelled.
+    """
+    installation = await read_installation(tx)
+    heads = await lock_lanes(tx, range(installation.control_lane + 1))
+    pin = await read_pin(tx, max(head.last_at for head in heads.values()))
+    planned = [one for one in await list_activations(tx) if one.effective_at > pin.now]
+    found = next((one for one in await list_activations(tx) if one.effective_at == effective_at), None)
+    if found is None:
+        known = ", ".join(instant(one.effective_at) for one in planned) or "none is planned"
+        raise PolicyRefused(f"no activation is to begin at {instant(effective_at)}; planned: {known}")
+    if found not in planned:
+        raise PolicyRefused(
+            f"the activation of {instant(effective_at)} has begun, and decisions may rest on it; "
+            "activate another version, or roll back"
+        )
+    policy = load_resolved(await resolved_policy(tx, found.policy_sha256))
+    body: dict[str, object] = {
+        "cancellation_id": str(identity("cancellation", instant(effective_at))),
+        "activation_id": str(_activation_id(found.policy_sha256, effective_at)),
+        "policy": _version(policy),
+        "in_force_from": instant(effective_at),
+        "cancelled_by": cancelled_by,
+        "reason": reason,
+        "account_id": None,
+    }
+    lane, seq = await _write(tx, heads, pin, "policy_cancelled", body)
+    cancellation = Cancellation(
+        effective_at=effective_at,
+        cancelled_by=cancelled_by,
+        reason=reason,
+        cancelled_at=pin.now,
+        lane=lane,
+        seq=seq,
+    )
+    await store_cancellation(tx, cancellation)
+    await _advance(tx, heads, pin)
+    return policy.version
+
+
+async def _refuse_wrong_direction(tx: Tx, policy: Policy, at: datetime, now: datetime, *, rollback: bool) -> None:
+    """An activation that is played again must not bring back what was replaced: that takes a rollback, by name."""
+    activations = await list_activations(tx)
+    begun = any(one.policy_sha256.hex() == policy.sha256 and one.effective_at <= now for one in activations)
+    before = [one.policy_sha256.hex() for one in activations if one.effective_at < at]
+    if begun and not rollback and before[-1:] != [policy.sha256]:
+        raise PolicyRefused(
+            f"{policy.version} was in force before, and was replaced; to go back to it on purpose: "
+            f"exportgate policy rollback --to {policy.version} --by NAME --reason TEXT"
+        )
+    if rollback and not begun:
+        raise PolicyRefused(f"{policy.version} was never in force, so there is no way back to it; activate it")
+
+
+async def _signed_by(tx: Tx, judges: Judges, sha256: bytes, now: datetime, *, emergency: bool) -> list[str]:
+    """The people whose signatures an activation rests on. NotSigned when there are too few."""
+    if judges.in_force is None:
+        if emergency:
+            raise PolicyRefused("nobody's signature is demanded yet, so leave --emergency out")
+        return []
+    of = await authored(tx, sha256)
+    names, needed = judges.approvers(of, await list_signatures(tx, sha256), now), needed_for(emergency=emergency)
+    if len(names) < needed:
+        hint = "" if emergency else "; in an emergency one is enough, see --emergency"
+        raise NotSigned(
+            f"{of.version} needs the signatures of {needed} of the signers other than {of.published_by}, who published "
+            f"it, and has {len(names)}: exportgate policy sign {of.version} --by NAME --key FILE{hint}"
+        )
+    return names
+
+
+async def _write(tx: Tx, heads: dict[int, Head], pin: Pin, kind: str, body: dict[str, object]) -> tuple[int, int]:
+    """Write one entry into the control lane, now."""
+    scribe = Scribe(heads)
+    place = scribe.write(max(heads), kind, {**body, "at": instant(pin.now)})
+    await append_journal(tx, scribe.rows)
+    return place
+
+
+async def _advance(tx: Tx, heads: dict[int, Head], pin: Pin) -> None:
     for head in heads.values():
         head.last_at = pin.now
     await advance_lanes(tx, heads.values())
-    return effective_at
 
 
 def _version(policy: Policy) -> dict[str, str]:

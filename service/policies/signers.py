@@ -1,6 +1,6 @@
 """A list of signers: who may sign policy versions, with which key, from when until when. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,7 +60,9 @@ def read_signer_list(text: bytes, name: str) -> SignerList:
     if not isinstance(title, str) or not title.strip():
         raise PolicyRefused(f'{name}:1: expected `signers: "NAME OF THIS LIST"`, such as signers: "2026-06"')
     if not isinstance(people, list) or len(people) < NEEDED:
-        raise PolicyRefused(f"{document.where(('people',))}: expected at least {NEEDED} people, since so many must sign")
+        raise PolicyRefused(
+            f"{document.where(('people',))}: expected at least {NEEDED} people, since so many must sign"
+        )
     signers = tuple(_signer(document, number) for number in range(len(people)))
     for number, one in enumerate(signers):
         for other in signers[:number]:
@@ -114,7 +116,9 @@ def _signer(document: Document, number: int) -> Signer:
     end = person.get("valid_until")
     until = None if end is None else _instant(document, (*path, "valid_until"), end)
     if until is not None and until <= start:
-        raise PolicyRefused(f"{document.where((*path, 'valid_until'))}: {name} could never sign: it ends before it begins")
+        raise PolicyRefused(
+            f"{document.where((*path, 'valid_until'))}: {name} could never sign: it ends before it begins"
+        )
     try:
         key = read_key(str(person.get("public_key")))
     except ValueError as error:
@@ -122,7 +126,7 @@ def _signer(document: Document, number: int) -> Signer:
     return Signer(name=name, public_key=key, valid_from=start, valid_until=until)
 
 
-def _only(document: Document, path: tuple[str | int, ...], given: dict[str, object], known: set[str]) -> None:
+def _only(document: Document, path: tuple[str | int, ...], given: Mapping[str, object], known: set[str]) -> None:
     for field in given:
         if field not in known:
             raise PolicyRefused(f"{document.where((*path, field))}: unknown field '{field}'; known: {sorted(known)}")

@@ -46,8 +46,11 @@ async def publish_signers(
     before = judges.in_force
     if signers.sha256 in {one.sha256 for one in judges.lists}:
         raise PolicyRefused("this list was published before; a list counts once, so give it another `signers:` name")
-    if sum(one.may_sign(head.last_at) for one in signers.signers) < NEEDED:
-        raise PolicyRefused(f"fewer than {NEEDED} people of this list may sign now, so nobody could replace it")
+    if sum(one.may_sign(head.last_at) and one.valid_until is None for one in signers.signers) < NEEDED:
+        raise PolicyRefused(
+            f"fewer than {NEEDED} people of this list may sign now and without an end, so one day nobody could "
+            "replace it"
+        )
     replaces = None if before is None else before.sha256
     signatures = []
     for key in keys:

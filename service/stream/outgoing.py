@@ -120,12 +120,23 @@ def _policy_activated(publisher: Publisher, entry: JournalRow, body: dict[str, A
     return [_message(POLICIES.name, entry, body["policy"]["name"], publisher.envelope(entry, attributes, entry.body))]
 
 
+def _policy_cancelled(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
+    attributes = {
+        "id": body["cancellation_id"],
+        "time": body["at"],
+        "type": "policy.cancelled.v1",
+        "leaf": entry.leaf.hex(),
+    }
+    return [_message(POLICIES.name, entry, body["policy"]["name"], publisher.envelope(entry, attributes, entry.body))]
+
+
 _Maker = Callable[[Publisher, JournalRow, dict[str, Any]], list[Message]]
 _MAKERS: dict[str, _Maker] = {
     "decision": _decision,
     "ended": _ended,
     "quarantined": _quarantined,
     "policy_activated": _policy_activated,
+    "policy_cancelled": _policy_cancelled,
 }
 
 

@@ -134,9 +134,16 @@ async def _rows(database: asyncpg.Connection[asyncpg.Record], cluster: str) -> d
         "subjects": await _table(database, "subject"),
         "quarantine": await _table(database, "quarantine"),
         "resolutions": await _table(database, "quarantine_resolution"),
-        "activations": sorted(await _table(database, "policy_activation"), key=lambda row: str(row["effective_at"])),
+        "activations": await _activations(database),
         "refused": {(row["lane"], row["seq"]): row["reason"] for row in await _table(database, "relay_refused")},
     }
+
+
+async def _activations(database: asyncpg.Connection[asyncpg.Record]) -> list[Row]:
+    """By when they begin, without those that were cancelled before."""
+    cancelled = {row["effective_at"] for row in await _table(database, "policy_cancellation")}
+    rows = [row for row in await _table(database, "policy_activation") if row["effective_at"] not in cancelled]
+    return sorted(rows, key=lambda row: str(row["effective_at"]))
 
 
 async def _table(database: asyncpg.Connection[asyncpg.Record], name: str) -> list[Row]:

@@ -14,12 +14,14 @@ _TOPICS = {
     "ended": DECISIONS,
     "quarantined": QUARANTINE,
     "policy_activated": POLICIES,
+    "policy_cancelled": POLICIES,
 }
 _IDS = {
     "decision": "decision_id",
     "ended": "decision_id",
     "quarantined": "quarantine_id",
     "policy_activated": "activation_id",
+    "policy_cancelled": "cancellation_id",
 }
 _TYPES = {
     "approve": "license.approved.v1",
@@ -28,6 +30,7 @@ _TYPES = {
     "ended": "license.ended.v1",
     "quarantined": "license.quarantined.v1",
     "policy_activated": "policy.activated.v1",
+    "policy_cancelled": "policy.cancelled.v1",
 }
 _STATUS_FIELDS = (
     "account_id",
@@ -118,7 +121,7 @@ def _open(record: Record) -> tuple[Mapping[str, Any], bytes]:
 def _faults_of_message(record: Record, envelope: Mapping[str, Any], data: bytes, entry: Entry) -> Iterator[str]:
     if data != entry.body:
         yield "its data is not the entry's body"
-    key = entry.said["policy"]["name"] if entry.kind == "policy_activated" else entry.said["account_id"]
+    key = entry.said["policy"]["name"] if entry.kind.startswith("policy_") else entry.said["account_id"]
     if record.key != (None if key is None else key.encode()):
         yield "its key is another"
     expected = {

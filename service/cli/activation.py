@@ -1,0 +1,154 @@
+"""`exportgate policy activate | rollback | cancel`: what decides, from when."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from sqlalchemy.exc import IntegrityError
+
+from service.cli.connect import ledger, run, sqlstate
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, say, warn
+from service.cli.versions import NOBODY_SIGNS, find_version
+from service.cli.words import joined, moment
+from service.ledger.policies import list_activations, list_policies
+from service.ledger.signers import COUNTERSIGN_WITHIN
+from service.policies import PolicyRefused
+from service.policies.lifecycle import Activated, activate, cancel
+from service.policies.model import read_instant
+
+ACTIVATE_EXAMPLE = example(
+    'exportgate policy activate 2026-06-12 --by bob --reason "letter received" --at 2026-06-12T21:21:00Z'
+)
+ROLLBACK_EXAMPLE = example('exportgate policy rollback --to 2026-06-12 --by bob --reason "the carve-out was misread"')
+CANCEL_EXAMPLE = example('exportgate policy cancel 2026-12-01T00:00:00Z --by bob --reason "the date was moved"')
+_UNIQUE = "23505"
+
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")]
+At = Annotated[str | None, typer.Option("--at", metavar="RFC3339", help="From when; now when left out.")]
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """From when a version is in force, and until when which other version takes over; None when none is to come."""
+
+    sha256: bytes
+    activated: Activated
+    end: datetime | None
+    followed_by: str | None
+
+
+def activate_version(
+    version: Version,
+    by: By,
+    reason: Reason,
+    at: At = None,
+    *,
+    emergency: Annotated[
+        bool, typer.Option("--emergency", help="One signature is enough; an alarm stands until another follows.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a published version in force, now or at a time to come; events are decided by it from then on.
+
+    It needs the signatures of two people who are not its author, once there is a list of signers.
+    """
+    when = None if at is None else _instant(at, "--at")
+    spell = run(_activate(version, when, by, reason, emergency=emergency))
+    _tell(version, spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
+
+
+def rollback(
+    to: Annotated[str, typer.Option("--to", metavar="VERSION", help="The version that was in force before.")],
+    by: By,
+    reason: Reason,
+    at: At = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Put a version that was in force before in force again. It is a new activation, and needs what any other needs."""
+    when = None if at is None else _instant(at, "--at")
+    spell = run(_activate(to, when, by, reason, rollback=True))
+    _tell(to, spell, emergency=False, is_planned=when is not None, as_json=as_json)
+
+
+def cancel_activation(
+    begins: Annotated[
+        str, typer.Argument(metavar="ACTIVATION-TIME", help="When it was to begin, as `policy list --json` says.")
+    ],
+    by: By,
+    reason: Reason,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Take back an activation that has not begun. The cancellation is kept for ever."""
+    when = _instant(begins, "ACTIVATION-TIME")
+    version = run(_cancel(when, by, reason))
+    if as_json:
+        emit({"version": version, "cancelled": when})
+    else:
+        say(f"Cancelled: {version} does not come into force at {moment(when)}.")
+
+
+def _tell(version: str, spell: InForce, *, emergency: bool, is_planned: bool, as_json: bool) -> None:
+    start, signed_by = spell.activated.effective_at, spell.activated.signed_by
+    due = start + COUNTERSIGN_WITHIN if emergency and len(signed_by or ()) <= 1 else None
+    if as_json:
+        emit({"version": version, "sha256": spell.sha256, "in_force_from": start, "in_force_until": spell.end,
+              "followed_by": spell.followed_by, "signed_by": signed_by, "emergency": emergency,
+              "countersignature_due_by": due})  # fmt: skip
+        return
+    end = "" if spell.end is None else f" until {moment(spell.end)}, when {spell.followed_by} takes over"
+    later = (
+        f" Until it begins it can be taken back: exportgate policy cancel {start.isoformat().replace('+00:00', 'Z')} "
+        "--by NAME --reason TEXT"
+        if is_planned
+        else ""
+    )
+    say(f"{version} is in force from {moment(start)}{end}.{later}")
+    if signed_by is None:
+        say(NOBODY_SIGNS)
+    else:
+        say(f"Signed by {joined(signed_by)}.")
+    if due is not None:
+        warn(
+            f"EMERGENCY: one signature only. Another person must countersign by {moment(due)}, or an alarm stands: "
+            f"exportgate policy sign {version} --by NAME --key FILE"
+        )
+
+
+def _instant(text: str, option: str) -> datetime:
+    try:
+        return read_instant(text)
+    except ValueError as error:
+        raise Misuse(f"{option}: {error}") from None
+
+
+async def _activate(
+    version: str, at: datetime | None, by: str, reason: str, *, emergency: bool = False, rollback: bool = False
+) -> InForce:
+    try:
+        async with ledger("policy_officer") as tx:
+            sha256, _ = await find_version(tx, version)
+            activated = await activate(
+                tx, sha256=sha256, at=at, activated_by=by, reason=reason, emergency=emergency, rollback=rollback
+            )
+            later = [one for one in await list_activations(tx) if one.effective_at > activated.effective_at]
+            if not later:
+                return InForce(sha256, activated, None, None)
+            versions = {one.sha256: one.version for one in await list_policies(tx)}
+            return InForce(sha256, activated, later[0].effective_at, versions[later[0].policy_sha256])
+    except PolicyRefused as refusal:
+        raise (Failed if at is None else Misuse)(str(refusal)) from None
+    except IntegrityError as error:
+        if sqlstate(error) != _UNIQUE:
+            raise
+        raise Misuse(f"another activation is noted for exactly {at}; choose another time") from None
+
+
+async def _cancel(begins: datetime, by: str, reason: str) -> str:
+    try:
+        async with ledger("policy_officer") as tx:
+            return await cancel(tx, effective_at=begins, cancelled_by=by, reason=reason)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None

@@ -1,0 +1,169 @@
+"""`exportgate policy keygen | sign | signers`: keys, who may sign, and signing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.connect import ledger, run
+from service.cli.output import AsJson, By, Failed, Misuse, clock, emit, example, say, say_table, warn
+from service.cli.versions import find_version
+from service.cli.words import joined
+from service.ledger.signers import SignerListRow, list_signer_lists
+from service.policies import PolicyRefused
+from service.policies.signatures import PassphraseNeeded, SigningKey, key_text, read_signing_key
+from service.policies.signers import NEEDED, SignerList, read_signer_list, stored_signer_list
+from service.policies.signing import Signed, publish_signers, sign
+
+KEYGEN_EXAMPLE = example("exportgate policy keygen --name ann --out ann.pem")
+SIGN_EXAMPLE = example("exportgate policy sign 2026-06-12 --by ann --key ann.pem")
+PUBLISH_EXAMPLE = example(
+    "exportgate policy signers publish signers.yaml --by ann --key ann.pem --key bob.pem\n\n"
+    "\b\nThe file, with a line for each person:\n"
+    '  signers: "2026-06"\n'
+    "  people:\n"
+    '    - {name: ann, public_key: "ed25519:...", valid_from: "2026-06-01T00:00:00Z", valid_until: null}'
+)
+signers_app = typer.Typer(
+    help="Say who may sign versions.",
+    epilog=example("exportgate policy signers list"),
+)
+
+
+def keygen(
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Whose key it is, as given to --by later.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the private key goes; never overwritten.")],
+    *,
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase that the file needs.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key to sign with. The private key goes into a file for its owner's eyes; the public key is printed."""
+    secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True) if passphrase else None
+    key = SigningKey.new()
+    try:
+        key.write(out, secret)
+    except FileExistsError:
+        raise Misuse(f"{out} is there already, and a key is never overwritten; name another file") from None
+    except OSError as error:
+        raise Misuse(f"{out} cannot be written: {error.strerror}") from None
+    public = key_text(key.public)
+    if as_json:
+        emit({"name": name, "file": str(out), "public_key": public})
+        return
+    say(f"Wrote the private key of {name} to {out}. Whoever has it signs as {name}: keep it, and give it to nobody.")
+    say(f"Its public key, for the list of signers:\n  {public}")
+
+
+def sign_version(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")],
+    by: By,
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Your private key, from `policy keygen`.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a published version: you have read it and approve that it is put in force. Its author cannot."""
+    signed = run(_sign(version, by, _read_key(key)))
+    of, names = signed.version, signed.approvers
+    if as_json:
+        emit({"version": of.version, "sha256": of.sha256, "signed_by": names, "needed": NEEDED})
+        return
+    say(f"{by} has signed {of.name} {of.version} ({of.sha256.hex()}).")
+    if len(names) < NEEDED:
+        say(f"Signed by {joined(names)}: {NEEDED - len(names)} more must sign before it can be activated.")
+    else:
+        how = f"exportgate policy activate {of.version} --by NAME --reason TEXT"
+        say(f"Signed by {joined(names)}, which is enough: {how}")
+
+
+@signers_app.command(
+    "publish",
+    short_help="Replace the list of those who may sign.",
+    epilog=PUBLISH_EXAMPLE,
+)
+def publish(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list: name, public key and dates of each person.")],
+    by: By,
+    key: Annotated[
+        list[Path], typer.Option("--key", metavar="KEYFILE", help="Private keys of two people of the list in force.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Let a list of signers count from now on. Two people of the list in force sign; of the first list, two of its own.
+
+    From the first list on, nothing is put in force without signatures.
+    """
+    try:
+        document = file.read_bytes()
+        signers = read_signer_list(document, file.name)
+    except OSError as error:
+        raise Misuse(f"{file} cannot be read: {error.strerror}") from None
+    except PolicyRefused as refusal:
+        raise Misuse(str(refusal)) from None
+    before = run(_publish(signers, document, [_read_key(one) for one in key], by))
+    if as_json:
+        emit({"sha256": signers.sha256, "signers": [one.name for one in signers.signers],
+              "replaces": None if before is None else before.sha256})  # fmt: skip
+    else:
+        say(f"{joined(one.name for one in signers.signers)} may sign from now on ({signers.sha256.hex()}).")
+    if before is None:
+        warn(
+            "FIRST LIST: nothing vouches for it but the two people who signed, who are on it. Compare every public key "
+            f"with its owner now, by another way. From now on every activation needs {NEEDED} signatures."
+        )
+    if len(signers.signers) <= NEEDED:
+        warn(
+            f"Only {len(signers.signers)} people may sign: neither can be away, and what one of them publishes comes "
+            "into force by emergency alone. Name three or more."
+        )
+
+
+@signers_app.command(
+    "list", short_help="List those who may sign.", epilog=example("exportgate policy signers list --json")
+)
+def list_(*, as_json: AsJson = False) -> None:
+    """List the people of the list of signers that counts now, with their keys and dates."""
+    rows = run(_list())
+    people = stored_signer_list(rows[-1].resolved).signers if rows else ()
+    if as_json:
+        for one in people:
+            emit({"name": one.name, "public_key": key_text(one.public_key), "valid_from": one.valid_from,
+                  "valid_until": one.valid_until})  # fmt: skip
+        return
+    cells = [[one.name, key_text(one.public_key), clock(one.valid_from), clock(one.valid_until)] for one in people]
+    nobody = "Nobody's signature is demanded yet: there is no list of signers."
+    say_table(["name", "public key", "from", "until"], cells, none=nobody)
+
+
+def _read_key(path: Path) -> SigningKey:
+    try:
+        try:
+            return read_signing_key(path, None)
+        except PassphraseNeeded:
+            return read_signing_key(path, typer.prompt(f"Passphrase of {path}", hide_input=True, err=True))
+    except OSError as error:
+        raise Misuse(f"{path} cannot be read: {error.strerror}") from None
+    except PolicyRefused as refusal:
+        raise Misuse(str(refusal)) from None
+
+
+async def _sign(version: str, by: str, key: SigningKey) -> Signed:
+    try:
+        async with ledger("policy_officer") as tx:
+            return await sign(tx, sha256=(await find_version(tx, version))[0], name=by, key=key)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
+
+
+async def _publish(signers: SignerList, document: bytes, keys: Sequence[SigningKey], by: str) -> SignerList | None:
+    try:
+        async with ledger("policy_officer") as tx:
+            return await publish_signers(tx, signers=signers, document=document, keys=keys, published_by=by)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
+
+
+async def _list() -> Sequence[SignerListRow]:
+    async with ledger("auditor") as tx:
+        return await list_signer_lists(tx)

@@ -1,0 +1,228 @@
+"""The whole way of a version on the command line: keys, signers, two signatures, in force, cancelled, gone back to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Answer, Cli, refused
+from tests.events import account, event, signed_up
+from tests.ledger import Ledger
+from tests.policies import SMALL
+
+pytestmark = pytest.mark.embedded
+WHO = ("--by", "dan", "--reason", "a test")
+PEOPLE = ("ann", "bob", "cleo")
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Mapping[str, str]:
+    """Three versions of the small policy as files, by version."""
+    for version, held in (("1", "nothing"), ("2", "fable-5"), ("3", "sonata-4")):
+        (tmp_path / f"{version}.yaml").write_text(SMALL.format(version=version, held=held))
+    return {version: str(tmp_path / f"{version}.yaml") for version in "123"}
+
+
+async def made_key(cli: Cli, folder: Path, name: str) -> tuple[str, str]:
+    """(file, public key) of a new key."""
+    file = str(folder / f"{name}.pem")
+    (told,) = (await cli("policy", "keygen", "--name", name, "--out", file, "--json")).json
+    assert (told["name"], told["file"]) == (name, file)
+    return file, told["public_key"]
+
+
+async def signers(cli: Cli, folder: Path, title: str = "first") -> dict[str, str]:
+    """Make keys, publish a list of their owners, and return the key files by name."""
+    keys = {name: await made_key(cli, folder, name) for name in PEOPLE}
+    lines = [f'signers: "{title}"', "people:"]
+    for name, (_, public) in keys.items():
+        lines.append(f'  - {{name: {name}, public_key: "{public}", valid_from: "2026-01-01T00:00:00Z"}}')
+    (folder / "signers.yaml").write_text("\n".join(lines))
+    files = {name: file for name, (file, _) in keys.items()}
+    answer = await cli("policy", "signers", "publish", str(folder / "signers.yaml"), "--by", "ann",
+                       "--key", files["ann"], "--key", files["bob"])  # fmt: skip
+    assert answer.code == 0, answer
+    assert answer.err.startswith("FIRST LIST: nothing vouches for it but the two people who signed")
+    assert "From now on every activation needs 2 signatures." in answer.err
+    assert answer.out.startswith("ann, bob and cleo may sign from now on")
+    return files
+
+
+async def publish(cli: Cli, documents: Mapping[str, str], version: str) -> None:
+    assert (await cli("policy", "publish", documents[version], "--by", "ann")).code == 0
+
+
+async def sign(cli: Cli, version: str, *names: str, keys: Mapping[str, str]) -> Answer:
+    answer = Answer(0, "", "")
+    for name in names:
+        answer = await cli("policy", "sign", version, "--by", name, "--key", keys[name])
+        assert answer.code == 0, answer
+    return answer
+
+
+def plain(text: str) -> str:
+    """Without the line breaks that a terminal needs."""
+    return " ".join(text.split())
+
+
+async def in_force(cli: Cli) -> list[str]:
+    return [one["version"] for one in (await cli("policy", "list", "--json")).json if one["in_force"]]
+
+
+async def test_from_the_key_to_the_version_in_force(
+    cli: Cli, empty_ledger: Ledger, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    await publish(cli, documents, "1")
+    assert "Nobody's signature is demanded yet" in plain((await cli("policy", "list")).out)
+    first = await cli("policy", "activate", "1", *WHO)
+    assert "Nobody's signature is demanded yet" in plain(first.out)
+    assert "Nobody's signature is demanded yet" in (await cli("policy", "signers", "list")).out
+    keys = await signers(cli, tmp_path)
+    assert [one["name"] for one in (await cli("policy", "signers", "list", "--json")).json] == list(PEOPLE)
+    assert "bob" in (await cli("policy", "signers", "list")).out
+
+    told = await cli("policy", "publish", documents["2"], "--by", "ann")
+    assert "2 others must sign, exportgate policy sign 2 --by NAME --key FILE" in plain(told.out)
+    refused(await cli("policy", "activate", "2", *WHO), 1, "2 needs the signatures of 2 of the signers other than ann",
+            "exportgate policy sign 2")  # fmt: skip
+    one = await sign(cli, "2", "bob", keys=keys)
+    assert "Signed by bob: 1 more must sign" in plain(one.out)
+    both = await sign(cli, "2", "cleo", keys=keys)
+    assert "Signed by bob and cleo, which is enough: exportgate policy activate 2" in plain(both.out)
+    activated = await cli("policy", "activate", "2", *WHO)
+    assert (activated.code, activated.err) == (0, "")
+    assert activated.out.endswith("Signed by bob and cleo.\n")
+    assert await in_force(cli) == ["2"]
+    listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
+    assert (listed["2"]["signed_by"], listed["2"]["signatures_demanded"]) == (["bob", "cleo"], True)
+    assert "bob, cleo" in (await cli("policy", "list")).out
+    await empty_ledger.decide(signed_up())
+    assert [row[2] for row in await empty_ledger.decisions()] == ["hold"]
+    assert (await cli("replay")).code == 0
+
+
+async def test_what_must_not_be_signed_is_refused(
+    cli: Cli, empty_ledger: Ledger, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    await publish(cli, documents, "1")
+    stranger, _ = await made_key(cli, tmp_path, "stranger")
+    refused(await cli("policy", "sign", "1", "--by", "bob", "--key", stranger), 1, "there is no list of signers")
+    keys = await signers(cli, tmp_path)
+    for name, key, version, code, said in (
+        ("ann", keys["ann"], "1", 1, "an author does not approve; ask somebody else"),
+        ("bob", keys["cleo"], "1", 1, "the key is not the one that is listed for bob"),
+        ("bob", stranger, "1", 1, "the key is not the one that is listed for bob"),
+        ("bbo", keys["bob"], "1", 1, "bbo is not on the list of signers (did you mean 'bob'?)"),
+        ("bob", keys["bob"], "ab" * 32, 2, "is published"),
+        ("bob", str(tmp_path / "gone.pem"), "1", 2, "gone.pem cannot be read: No such file or directory"),
+        ("bob", documents["1"], "1", 2, "chmod 600"),
+    ):
+        refused(await cli("policy", "sign", version, "--by", name, "--key", key), code, said)
+    assert await empty_ledger.rows("SELECT signer FROM ledger.policy_signature") == []
+    await sign(cli, "1", "bob", keys=keys)
+    refused(await cli("policy", "sign", "1", "--by", "bob", "--key", keys["bob"]), 1, "bob has signed 1 already")
+
+
+async def test_a_key_is_never_overwritten_and_never_shown(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "ann.pem"
+    told = await cli("policy", "keygen", "--name", "ann", "--out", str(file))
+    assert (told.code, told.err) == (0, "")
+    assert told.out.split()[-1].startswith("ed25519:")
+    secret = file.read_text()
+    assert not any(line in told.out for line in secret.splitlines())
+    again = await cli("policy", "keygen", "--name", "ann", "--out", str(file))
+    refused(again, 2, "is there already, and a key is never overwritten")
+    refused(await cli("policy", "keygen", "--name", "ann", "--out", str(tmp_path / "no" / "ann.pem")), 2, "cannot be")
+    assert file.read_text() == secret
+
+
+async def test_a_list_that_too_few_have_signed_is_refused(cli: Cli, tmp_path: Path) -> None:
+    keys = await signers(cli, tmp_path)
+    file = tmp_path / "signers.yaml"
+    again = await cli("policy", "signers", "publish", str(file), "--by", "ann", "--key", keys["ann"])
+    refused(again, 1, "was published before")
+    file.write_text(file.read_text().replace("first", "second"))
+    one = await cli("policy", "signers", "publish", str(file), "--by", "ann", "--key", keys["ann"])
+    refused(one, 1, "needs the keys of 2 people of the list in force")
+    file.write_text("signers: [")
+    refused(
+        await cli("policy", "signers", "publish", str(file), "--by", "ann", "--key", keys["ann"]), 2, "signers.yaml"
+    )
+    refused(await cli("policy", "signers", "publish", "gone.yaml", "--by", "ann", "--key", keys["ann"]), 2, "gone.yaml")
+
+
+async def test_an_emergency_is_loud_until_it_is_countersigned(
+    cli: Cli, empty_ledger: Ledger, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    keys = await signers(cli, tmp_path)
+    await publish(cli, documents, "1")
+    refused(await cli("policy", "activate", "1", *WHO, "--emergency"), 1, "needs the signatures of 1")
+    await sign(cli, "1", "bob", keys=keys)
+    refused(await cli("policy", "activate", "1", *WHO), 1, "in an emergency one is enough, see --emergency")
+    loud = await cli("policy", "activate", "1", *WHO, "--emergency")
+    assert loud.code == 0
+    assert loud.err.startswith("EMERGENCY: one signature only. Another person must countersign by")
+    assert "EMERGENCY, countersignature due by" in plain((await cli("policy", "list")).out)
+    (listed,) = (await cli("policy", "list", "--json")).json
+    assert listed["spells"][0]["emergency"]
+    assert listed["countersignature_due_by"] is not None
+    await empty_ledger.decide(signed_up())
+    await sign(cli, "1", "cleo", keys=keys)
+    assert "EMERGENCY" not in (await cli("policy", "list")).out
+    assert (await cli("replay")).code == 0
+
+
+async def test_a_planned_activation_is_cancelled_and_what_has_begun_is_not(
+    cli: Cli, documents: Mapping[str, str]
+) -> None:
+    for version in "12":
+        await publish(cli, documents, version)
+    await cli("policy", "activate", "1", *WHO)
+    planned = await cli("policy", "activate", "2", *WHO, "--at", "2099-01-01T00:00:00Z")
+    assert "exportgate policy cancel 2099-01-01T00:00:00Z" in plain(planned.out)
+    done = await cli("policy", "cancel", "2099-01-01T00:00:00Z", *WHO)
+    assert done.out == "Cancelled: 2 does not come into force at 1 January 2099 at 00:00:00 UTC.\n"
+    assert "cancelled: 2099-01-01 00:00:00Z" in plain((await cli("policy", "list")).out)
+    listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
+    assert (listed["2"]["spells"], listed["2"]["cancelled"][0]["by"]) == ([], "dan")
+    assert listed["1"]["spells"][0]["to"] is None
+    refused(await cli("policy", "cancel", "2099-01-01T00:00:00Z", *WHO), 1, "no activation is to begin at", "none is")
+    refused(await cli("policy", "cancel", listed["1"]["spells"][0]["from"], *WHO), 1, "has begun")
+    refused(await cli("policy", "cancel", "tomorrow", *WHO), 2, "ACTIVATION-TIME: expected a time")
+    again = await cli("policy", "activate", "2", *WHO, "--at", "2099-01-01T00:00:00Z")
+    refused(again, 2, "another activation is noted for exactly", "choose another time")
+    assert (await cli("replay")).code == 0
+    await cli("policy", "activate", "2", *WHO, "--at", "2099-01-02T00:00:00Z")
+    (told,) = (await cli("policy", "cancel", "2099-01-02T00:00:00Z", *WHO, "--json")).json
+    assert told == {"version": "2", "cancelled": "2099-01-02T00:00:00Z"}
+
+
+async def test_going_back_takes_a_rollback_by_name(
+    cli: Cli, empty_ledger: Ledger, documents: Mapping[str, str]
+) -> None:
+    for version in "12":
+        await publish(cli, documents, version)
+        await cli("policy", "activate", version, *WHO)
+    await empty_ledger.decide(signed_up())
+    refused(await cli("policy", "activate", "1", *WHO), 1, "1 was in force before, and was replaced",
+            "exportgate policy rollback --to 1")  # fmt: skip
+    await publish(cli, documents, "3")
+    refused(await cli("policy", "rollback", "--to", "3", *WHO), 1, "3 was never in force")
+    back = await cli("policy", "rollback", "--to", "1", *WHO)
+    assert (back.code, back.out.startswith("1 is in force from")) == (0, True)
+    assert await in_force(cli) == ["1"]
+    await empty_ledger.decide(event("account.updated.v1", account(version=2), id="u"))
+    assert [row[2] for row in await empty_ledger.decisions()] == ["hold", "approve"]
+    listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
+    assert [spell["rollback"] for spell in listed["1"]["spells"]] == [False, True]
+    assert (await cli("replay")).code == 0
+
+
+async def test_the_same_version_with_other_bytes_is_refused_whoever_signed(
+    cli: Cli, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    keys = await signers(cli, tmp_path)
+    await publish(cli, documents, "2")
+    await sign(cli, "2", "bob", "cleo", keys=keys)
+    (tmp_path / "2.yaml").write_text(SMALL.format(version="2", held="nothing"))
+    refused(await cli("policy", "publish", documents["2"], "--by", "ann"), 1, "published already with other content")
