@@ -103,20 +103,25 @@ class AccountData(Input):
     payment_in: Place | None = Field(default=None, description="Country of the means of payment.")
     declared_in: Place | None = Field(default=None, description="Where the customer says it uses the service.")
     location_evidence: Annotated[list[LocationEvidence], Field(max_length=500)] | None = Field(
-        default=None, description="Where it was seen; null: not observed yet."
+        default=None, description="Where it was seen; null: nothing new, what was told earlier stands."
     )
-    parties: Parties | None = Field(default=None, description="Persons and bodies that take part; null: not stated.")
+    parties: Parties | None = Field(
+        default=None,
+        description="Persons and bodies that take part; null: nothing new, what was told earlier stands.",
+    )
     ownership: Annotated[list[Ownership], Field(max_length=5000)] | None = Field(
         default=None,
-        description="Ownership edges; null: not stated, []: stated to have no owners above the threshold.",
+        description="Ownership edges; null: nothing new, what was told earlier stands; []: none above the threshold.",
     )
     owners_disclosed: bool | None = Field(
         default=None, description="Whether the customer disclosed all its owners; null: not asked."
     )
     end_uses: Annotated[list[Word], Field(max_length=100)] | None = Field(
-        default=None, description="Declared end uses (15 CFR part 744); null: not stated."
+        default=None, description="Declared end uses (15 CFR part 744); null or []: not stated."
     )
-    items: Items | None = Field(default=None, description="Requested items; null: every item of the catalogue.")
+    items: Items | None = Field(
+        default=None, description="Requested items; null: every item of the catalogue; []: held, as nothing is asked."
+    )
     channel: Literal["direct", "marketplace", "reseller"] | None = Field(
         default=None, description="Through whom it buys; null: not stated."
     )
@@ -137,7 +142,8 @@ class AccountData(Input):
         default=None, description="Accounts that seem to be the same customer; null: not looked for."
     )
     red_flags: Annotated[list[RedFlag], Field(max_length=200)] | None = Field(
-        default=None, description="Red flags raised; null: not looked for."
+        default=None,
+        description="Red flags raised; null: nothing new. An open one stands until it is stated with a resolution.",
     )
     assurance: Assurances | None = Field(
         default=None, description="Field name of this event -> how it is known; not named: declared."
@@ -162,9 +168,10 @@ class AccountFlagged(Input):
     reporter: Name = Field(description="The system or person that reports.")
     evidence_reference: Name | None = Field(default=None, description="Where the evidence lies; never the evidence.")
     withdraws: Identifier | None = Field(
-        default=None, description="`flag_id` of the earlier flag that this event withdraws; null: a new flag."
+        default=None,
+        description="`flag_id` of the flag that this event withdraws, if raised no later; null: a new flag.",
     )
-    raised_at: Moment = Field(description="When it was seen.")
+    raised_at: Moment = Field(description="When it was seen, or the withdrawal was made.")
 
 
 class AccountClosed(Input):
@@ -196,7 +203,9 @@ class UserData(Input):
     employer_relation: Literal["employee", "contractor", "other"] | None = Field(
         default=None, description="Relation to the account's holder; null: not stated."
     )
-    items: Items | None = Field(default=None, description="Items the user asks for; null: those of the account.")
+    items: Items | None = Field(
+        default=None, description="Items the user asks for; null: those of the account; []: held, as nothing is asked."
+    )
     assurance: Assurances | None = Field(
         default=None, description="Field name of this event -> how it is known; not named: declared."
     )

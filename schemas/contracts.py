@@ -49,12 +49,14 @@ class ContractData(Input):
     )
     end_use_statement: EndUseStatement | None = Field(default=None, description="null: no statement received.")
     end_uses: Annotated[list[Word], Field(max_length=100)] | None = Field(
-        default=None, description="Declared end uses of this contract; null: those of the account."
+        default=None, description="Declared end uses of this contract; null or []: those of the account."
     )
     claimed_authorizations: Annotated[list[ClaimedAuthorization], Field(max_length=50)] | None = Field(
         default=None, description="Authorizations claimed, never a waiver by themselves; null: not stated."
     )
-    items: Items | None = Field(default=None, description="Contracted items; null: those of the account.")
+    items: Items | None = Field(
+        default=None, description="Contracted items; null: those of the account; []: held, as nothing is asked."
+    )
     assurance: Assurances | None = Field(
         default=None, description="Field name of this event -> how it is known; not named: declared."
     )

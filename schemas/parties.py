@@ -44,7 +44,13 @@ class Party(Input):
         default=None, description="null: not stated, so it is screened as any kind."
     )
     countries: Places | None = Field(
-        default=None, description="Countries of nationality, registration or address; null: not stated."
+        default=None,
+        description="Of an individual: nationalities. Of any other: where it is registered and sits. null: not stated.",
+    )
+    located_in: Place | None = Field(
+        default=None,
+        description="Country or region of its address. Nationality is no place, so of an individual only this is one. "
+        "null: not stated.",
     )
     birth_date: Day | None = Field(default=None, description="Of an individual; null: not stated.")
     identifiers: Annotated[list[PartyIdentifier], Field(max_length=50)] | None = Field(
@@ -79,7 +85,7 @@ class Residence(Input):
     """A citizenship or permanent residency and its beginning (15 CFR 734.13(b): the most recent counts)."""
 
     country: Place = Field(description="ISO 3166-1 alpha-2.")
-    since: Day | None = Field(default=None, description="First day; null: not stated.")
+    since: Day | None = Field(default=None, description="First day, none after the event; null: not stated.")
 
 
 Residences = Annotated[list[Residence], Field(max_length=20)]

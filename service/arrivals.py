@@ -94,6 +94,16 @@ class Inbox:
         key = event.source, event.id
         return self.first_copies[key].raw_sha256 if key in self.accepted else self.known[key]
 
+    def unlike(self, fresh: Sequence[Read]) -> list[tuple[Event, bytes]]:
+        """The events whose id is known by other bytes, each with the sha256 of these."""
+        others = [(one, self.hash_of(one)) for one in fresh if isinstance(one, Event) and not self.is_new(one)]
+        return [(one, first) for one, first in others if one.raw_sha256 != first]
+
+    def at_hand(self, digests: Collection[bytes]) -> dict[bytes, bytes]:
+        """Of these records those that came with this very batch."""
+        first = self.first_copies.values()
+        return {one.raw_sha256: one.record.value or b"" for one in first if one.raw_sha256 in digests}
+
 
 def first_copies(fresh: Sequence[Read]) -> dict[EventKey, Event]:
     """Of several copies in one batch the first in arrival order counts."""

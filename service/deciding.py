@@ -196,7 +196,7 @@ def _carry_state(docket: Docket, told: _Told, subject: Subject, *, from_future: 
             docket.learn(subject, account_facts(data, earlier=earlier, from_future=from_future))
             docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
         case UserData():
-            docket.learn(subject, user_facts(data, from_future=from_future))
+            docket.learn(subject, user_facts(data, said_on=told.event.time.date(), from_future=from_future))
             docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
         case ContractData():
             docket.learn(subject, contract_facts(data, from_future=from_future))

@@ -5,17 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 from typing import cast
-from unicodedata import category, normalize
 
-from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, Ownership, RedFlag, UserData
+from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, UserData
 from schemas.contracts import ContractData
 from schemas.parties import Item as WireItem
 from schemas.parties import Party, Residence
 from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
-from service.decide.ownership import Edge, examine
+from service.earlier import flags_after, ownership_after, red_flags_after
 from service.places import read_place
+from service.spelling import mixes_scripts, read_word
 
 _ACCOUNT_FIELDS = (
     "registered_in",
@@ -30,9 +29,6 @@ _ACCOUNT_FIELDS = (
 _ACCOUNT_PLACES = tuple((name, f"customer.{name}") for name in _ACCOUNT_FIELDS)
 """Fields that say a place, with the fact that each becomes."""
 _WHOLE = Decimal(100)
-_BETWEEN_WORDS = re.compile(r"[\s_-]+")
-_UNSEEN = ("Cf", "Mn", "Me")
-"""Unicode categories of characters that only change how others look."""
 _LETTER = re.compile(r"[^\W\d_\u115F\u1160\u3164\uFFA0]")  # Unicode calls the Hangul fillers letters; they are blank.
 
 
@@ -53,17 +49,18 @@ NOTHING = OwnFacts(values={}, items=(), assurance={})
 
 
 def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
-    """The facts of an account; monitoring flags of `earlier` stay, since the account's own events do not carry them."""
+    """The facts of an account.
+
+    Evidence, parties, owners and red flags of `earlier` stay where the event says nothing of them: silence takes
+    nothing back. The monitoring's flags stay as well, since the account's own events do not carry them.
+    """
     places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in _ACCOUNT_PLACES])
     evidence = data.location_evidence
-    unreadable += _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
+    unreadable += _unreadable_lists(data, earlier) + _asks_for_nothing(data.items) + _unreadable_words(data.end_uses)
     stated: dict[str, Value | None] = {
         **places,
         "account.flags": earlier.values.get("account.flags", ()),
-        # Silence does not resolve a red flag: where none are stated, those that were known stay.
-        "account.red_flags": earlier.values.get("account.red_flags")
-        if data.red_flags is None
-        else tuple(_red_flag(flag) for flag in data.red_flags),
+        "account.red_flags": red_flags_after(data.red_flags, earlier.values),
         "account.from_future": from_future,
         "account.channel": data.channel,
         "account.payment_terms_days": data.payment_terms_days,
@@ -74,37 +71,41 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         "customer.users_population": data.users_population,
         "customer.end_uses": _words(data.end_uses),
         "customer.owners_disclosed": data.owners_disclosed,
-        "location.evidence": None if evidence is None else tuple([_evidence(one) for one in evidence]),
-        "parties": _parties(data.parties),
+        "location.evidence": earlier.values.get("location.evidence")
+        if evidence is None
+        else tuple([_evidence(one) for one in evidence]),
+        "parties": earlier.values.get("parties") if data.parties is None else _parties(data.parties),
         # Who else owns the whole cannot be tied to the parent by names, and a guess would soften a rule.
         "customer.wholly_owned_by_parent": True if data.relation_to_parent == "branch" else None,
         "customer.branch_of_in": places.get("customer.ultimate_parent_in")
         if data.relation_to_parent == "branch"
         else None,
-        **_ownership(data.ownership, data.parties),
+        **ownership_after(data, earlier.values),
     }
     return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
 
 
 def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
-    """The facts of an account after a report of the provider's monitoring, or the withdrawal of one."""
-    flags = [flag for flag in _flags(earlier) if flag.get("flag.id") != data.withdraws]
-    raised: Element = {"flag.id": data.flag_id, "flag.category": data.category, "flag.severity": data.severity}
-    # A second report under the same id does not replace the first: only a withdrawal takes one back.
-    if data.withdraws is None and raised not in flags:
-        flags.append(raised)
-    values = {**earlier.values, "account.flags": tuple(flags)}
+    """The facts of an account after a report of the provider's monitoring, or the withdrawal of one.
+
+    A withdrawal takes back reports not raised after it: one that comes late leaves a newer report alone.
+    """
+    values = {**earlier.values, "account.flags": flags_after(data, earlier.values)}
     if from_future:
         values["account.from_future"] = True  # Until the account tells of itself anew: a withdrawal must not release.
     return OwnFacts(values=values, items=earlier.items, assurance=earlier.assurance)
 
 
-def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
-    """The facts of a user. The deemed-export country is the most recent citizenship or residency (15 CFR 734.13(b))."""
+def user_facts(data: UserData, *, said_on: date, from_future: bool) -> OwnFacts:
+    """The facts of a user. The deemed-export country is the most recent citizenship or residency (15 CFR 734.13(b)).
+
+    `said_on`: the day of the event. A citizenship that begins later has not begun, and counts as unreadable.
+    """
     places, unreadable = _read_places([("located_in", "person.located_in", data.located_in)])
     ties = [*(data.citizenships or ()), *(data.permanent_residencies or ())]
-    read = [(tie, read_place(tie.country)) for tie in ties]
-    unreadable += tuple("citizenships" for _, place in read if place is None)
+    begun = all(tie.since is None or tie.since <= said_on for tie in ties)
+    unreadable += tuple("citizenships" for tie in ties if read_place(tie.country) is None)
+    unreadable += (() if begun else ("citizenships",)) + _asks_for_nothing(data.items)
     stated: dict[str, Value | None] = {
         "person.us_status": data.us_status,
         "person.citizenships": _places(residence.country for residence in data.citizenships)
@@ -112,7 +113,7 @@ def user_facts(data: UserData, *, from_future: bool) -> OwnFacts:
         else None,
         # Which is the most recent cannot be told while only one of the two was stated.
         "person.deemed_export_country": None
-        if data.citizenships is None or data.permanent_residencies is None
+        if data.citizenships is None or data.permanent_residencies is None or not begun
         else _most_recent(ties),
         "person.located_in": places.get("person.located_in"),
         "person.employer_relation": data.employer_relation,
@@ -130,10 +131,11 @@ def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
     parties = [*(data.end_users or ()), *(data.intermediaries or ())]
     unreadable = tuple("deliver_to" for place in deliver_to if read_place(place) is None) + _unreadable_parties(parties)
     end_uses = [*(data.end_uses or ()), *((statement.end_uses or ()) if statement is not None else ())]
+    unreadable += _asks_for_nothing(data.items) + _unreadable_words(end_uses)
     stated: dict[str, Value | None] = {
         "contract.deliver_to": _places(deliver_to) if data.deliver_to is not None or stated_in else None,
         "contract.value_usd": data.value if data.currency == "USD" else None,
-        "contract.end_uses": _words(end_uses or None),
+        "contract.end_uses": _words(end_uses),
         "parties": _parties(parties) if data.end_users is not None or data.intermediaries is not None else None,
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
@@ -209,15 +211,25 @@ def _places(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Words of one spelling: `Nuclear weapons` and `nuclear_weapons` are the same end use."""
-    return None if words is None else tuple(sorted({_word(word) for word in words}))
+    """Words of one spelling. None when there is none: an empty list of end uses does not say that all is civil."""
+    return tuple(sorted({spelt for word in words or () if (spelt := read_word(word))})) or None
 
 
-@lru_cache(maxsize=10_000)
-def _word(word: str) -> str:
-    # What nobody sees, such as a zero-width space or a full-width letter, must not hide a weapon.
-    seen = "".join(one for one in normalize("NFKC", word) if category(one) not in _UNSEEN)
-    return _BETWEEN_WORDS.sub("_", seen.strip().casefold())
+def _unreadable_words(words: Sequence[str] | None) -> tuple[str, ...]:
+    return ("end_uses",) if any(mixes_scripts(read_word(word)) for word in words or ()) else ()
+
+
+def _unreadable_lists(data: AccountData, earlier: OwnFacts) -> tuple[str, ...]:
+    """Of evidence and parties, those with something unreadable: now, or earlier where nothing is said of them now."""
+    now = _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
+    silent = [name for name in ("location_evidence", "parties") if getattr(data, name) is None]
+    before = _list(earlier.values.get("customer.unreadable_places"))
+    return now + tuple(name for name in silent if name in before)
+
+
+def _asks_for_nothing(items: Sequence[WireItem] | None) -> tuple[str, ...]:
+    """Named when the list is there and empty. Not naming items asks for every item; this must not pass for it."""
+    return ("items",) if items is not None and not items else ()
 
 
 def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...]:
@@ -229,7 +241,8 @@ def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...
 
 
 def _unreadable_parties(parties: Sequence[Party]) -> tuple[str, ...]:
-    odd = any(read_place(country) is None for party in parties for country in party.countries or ())
+    stated = [place for party in parties for place in (*(party.countries or ()), party.located_in) if place is not None]
+    odd = any(read_place(place) is None for place in stated)
     return ("parties",) if odd else ()
 
 
@@ -246,14 +259,6 @@ def _told(*stated: tuple[str, Scalar | None]) -> Element:
     return {name: value for name, value in stated if value is not None}
 
 
-def _red_flag(flag: RedFlag) -> Element:
-    return {
-        "red_flag.edition": flag.edition,
-        "red_flag.number": flag.number,
-        "red_flag.resolved": flag.resolution is not None,
-    }
-
-
 def _parties(parties: Sequence[Party] | None) -> tuple[Element, ...] | None:
     return None if parties is None else tuple([_party(party) for party in parties])
 
@@ -264,28 +269,9 @@ def _party(party: Party) -> Element:
         ("party.role", party.role),
         ("party.id", party.party_id),
         ("party.kind", party.kind),
-        ("party.countries", None if countries is None else _places(countries)),
+        ("party.countries", _places(countries) if countries else None),
+        ("party.located_in", None if party.located_in is None else read_place(party.located_in)),
     )
-
-
-def _ownership(edges: Sequence[Ownership] | None, parties: Sequence[Party] | None) -> dict[str, Value | None]:
-    if not edges:
-        return {}
-    found = examine([Edge(owner=e.owner, owned=e.owned, percent=e.percent, kind=e.kind) for e in edges])
-    if found.state != "consistent":
-        return {"ownership.state": found.state}
-    ends = {
-        handle
-        for party in parties or ()
-        if party.kind in ("individual", "government")
-        for handle in (party.party_id, party.name)
-        if handle is not None
-    }
-    return {
-        "ownership.state": found.state,
-        "ownership.layers": found.layers,
-        "ownership.ends_known": found.ends <= ends,
-    }
 
 
 def _items(items: Sequence[WireItem] | None) -> tuple[Item, ...]:
@@ -335,8 +321,3 @@ def _assurance(stated: Mapping[str, str] | None, subject: str) -> dict[str, Assu
         for field, level in (stated or {}).items()
         if field in facts and level != "declared"
     }
-
-
-def _flags(facts: OwnFacts) -> Iterable[Element]:
-    flags = facts.values.get("account.flags", ())
-    return (flag for flag in flags if isinstance(flag, Mapping)) if isinstance(flags, tuple) else ()

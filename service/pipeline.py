@@ -21,6 +21,7 @@ from service.arrivals import (
     subjects_of,
     whole_accounts,
 )
+from service.copies import written_anew
 from service.decide.policy import Policy
 from service.deciding import Fate, conflict, decide_event, duplicate, put_aside
 from service.docket import Docket
@@ -199,11 +200,13 @@ class Pipeline:
             accepted, known = await accept(tx, {key: event.raw_sha256 for key, event in copies.items()})
             reach("inbox_entered")
             inbox = Inbox(copies, accepted, known)
+            unlike = inbox.unlike(fresh)
+            anew = await written_anew(tx, unlike, inbox.at_hand({first for _, first in unlike})) if unlike else set()
             docket = await self._open_docket(tx, fresh, inbox, with_control_lane=bool(sifted.passed))
             report.policy_sha256 = docket.policy.sha256
             _journal_gaps(docket, sifted.passed)
             for one in fresh:
-                report.fates[_decide_one(docket, one, inbox).value] += 1
+                report.fates[_decide_one(docket, one, inbox, anew).value] += 1
             report.outcomes.update(row.outcome for row in docket.decisions)
             reach("decided")
             await write(tx, docket)
@@ -272,14 +275,14 @@ class _Log:
     accepted_gaps: Mapping[TopicPartition, Collection[Gap]]
 
 
-def _decide_one(docket: Docket, one: Read, inbox: Inbox) -> Fate:
+def _decide_one(docket: Docket, one: Read, inbox: Inbox, anew: Collection[bytes]) -> Fate:
     if isinstance(one, Unreadable):
         return put_aside(docket, one)
     if inbox.is_new(one):
         return decide_event(docket, one)
-    if inbox.hash_of(one) == one.raw_sha256:
+    if inbox.hash_of(one) == one.raw_sha256 or one.raw_sha256 in anew:
         return duplicate(docket, one)
-    detail = "an event of this source and id was accepted with other bytes; a correction needs an id of its own"
+    detail = "an event of this source and id was accepted with other content; a correction needs an id of its own"
     return conflict(docket, one, reason="CONFLICTING_DUPLICATE", detail=detail)
 
 

@@ -1,7 +1,7 @@
 """A prospect is decided before there is an account: nothing is kept of it but that it was asked for, and by whom."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 import orjson
@@ -44,10 +44,10 @@ class Prospect:
     facts: Facts
 
 
-def read_prospect(tree: dict[str, object]) -> Prospect:
+def read_prospect(tree: dict[str, object], said_on: date) -> Prospect:
     """A prospect from the fields of an account event's data, with those of a `user` or `contract` of it if need be.
 
-    Ids and versions may be left out. BadProspect names the first field that is wrong.
+    Ids and versions may be left out. `said_on`: the day of asking. BadProspect names the first field that is wrong.
     """
     account = dict(tree)
     user, contract = account.pop("user", None), account.pop("contract", None)
@@ -57,7 +57,7 @@ def read_prospect(tree: dict[str, object]) -> Prospect:
     own, subject_id = None, ACCOUNT
     if user is not None:
         read_user = _read(UserData, user, {"account_id": data.account_id, "user_id": PROSPECT}, "/user")
-        own, subject_id = user_facts(read_user, from_future=False), f"user:{read_user.user_id}"
+        own, subject_id = user_facts(read_user, said_on=said_on, from_future=False), f"user:{read_user.user_id}"
     if contract is not None:
         ids = {"account_id": data.account_id, "contract_id": PROSPECT}
         read_contract = _read(ContractData, contract, ids, "/contract")
@@ -89,13 +89,16 @@ def decide_prospect(prospect: Prospect, policy: Policy, as_of: datetime, by: str
 
 
 async def note_precheck(tx: Tx, body: Body, by: str, reason: str) -> None:
-    """Note in the control lane who asked, why, and what the answer was; who the prospect is stays out of it."""
+    """Note in the control lane who asked, why, and what the answer was; who the prospect is stays out of it.
+
+    So does the digest of its facts: they are few, and whoever tries them all would find which ones it is of.
+    """
     installation = await read_installation(tx)
     heads = await lock_lanes(tx, [installation.control_lane])
     head = heads[installation.control_lane]
     head.last_at = (await read_pin(tx, head.last_at)).now
     scribe = Scribe(heads)
-    content = {name: body[name] for name in ("policy", "outcome", "access", "facts_sha256")}
+    content = {name: body[name] for name in ("policy", "outcome", "access")}
     scribe.write(
         installation.control_lane,
         "prechecked",
@@ -116,7 +119,7 @@ def _read(model: type[Model], fields: object, ids: dict[str, str], where: str) -
     if unknown:
         raise BadProspect(f"{where}/{unknown[0]}: no such field{suggestion(unknown[0], list(model.model_fields))}")
     try:
-        return model.model_validate_json(orjson.dumps({"version": 1, **ids, **fields}), strict=True)
+        return model.model_validate_json(orjson.dumps({"version": 1, **ids, **fields}))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = "".join(f"/{part}" for part in first["loc"])

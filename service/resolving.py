@@ -8,6 +8,7 @@ from uuid import UUID
 
 from service.audit.bodies import Cause
 from service.audit.canonical import digest
+from service.copies import written_anew
 from service.deciding import Fate, decide_again, decide_event, duplicate
 from service.docket import Docket
 from service.ledger.engine import Tx
@@ -16,7 +17,7 @@ from service.ledger.inbox import accept
 from service.ledger.lanes import lane_of, read_installation
 from service.ledger.quarantine import QuarantineRow, Resolution, find_quarantine, store_resolution
 from service.ledger.subjects import ACCOUNT
-from service.reading import Record, Unreadable, read
+from service.reading import Event, Record, Unreadable, read
 from service.transaction import PolicyLoader, open_docket, write
 
 
@@ -69,8 +70,8 @@ async def redrive(
         )
     accepted, known = await accept(tx, {(event.source, event.id): event.raw_sha256})
     docket = await _docket(tx, row, event.account_id, load_policy)
-    if not accepted and (known[event.source, event.id] != event.raw_sha256 or row.reason.startswith("CONFLICTING")):
-        raise CannotResolve(_FIRST_STANDS)
+    if not accepted:
+        await _refuse_other(tx, row, event, known[event.source, event.id], is_corrected=corrected is not None)
     last = await _resolve(tx, docket, row, "redriven", person)
     fate = decide_event(docket, event) if accepted else duplicate(docket, event)
     if fate is Fate.CONFLICT:
@@ -85,6 +86,17 @@ _FIRST_STANDS = (
     "it contradicts an event accepted before, which stands; "
     "dismiss it, and send the correction with a new id and version"
 )
+
+
+async def _refuse_other(tx: Tx, row: QuarantineRow, event: Event, first: bytes, *, is_corrected: bool) -> None:
+    """An event that was accepted before redrives the record that is a copy of it, and no other."""
+    is_copy = event.raw_sha256 == first or event.raw_sha256 in await written_anew(tx, [(event, first)], {})
+    if not is_copy or row.reason.startswith("CONFLICTING"):
+        raise CannotResolve(_FIRST_STANDS)
+    if is_corrected and (row.source, row.event_id) != (event.source, event.id):
+        raise CannotResolve(
+            "that event was accepted before, and the record did not name it, so it corrects nothing; dismiss the record"
+        )
 
 
 async def _kept(tx: Tx, row: QuarantineRow) -> bytes:

@@ -99,8 +99,8 @@ def _differs(name: str, other: str, scope: Mapping[str, str]) -> str:
     one, two = _fact(name, scope), _fact(other, scope)
     if VOCABULARY[name].type is not FactType.PLACE:
         return f"({one} != {two})"
-    same = f'({one} == {two} || {one}.startsWith({two} + "-"))'
-    return f'({same} ? false : {two}.startsWith({one} + "-") ? {_UNKNOWN} : true)'
+    around = f'({one}.startsWith({two} + "-") || {two}.startsWith({one} + "-"))'
+    return f"({one} == {two} ? false : {around} ? {_UNKNOWN} : true)"
 
 
 _COMPARED: Mapping[str, Callable[[str, Operand], str]] = {

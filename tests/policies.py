@@ -51,7 +51,30 @@ rules:
     title: The account is not known
     citation: {{text: "15 CFR 732 Supp. 3"}}
     when: {{fact: account.known, is: false}}
+  - rule: unreadable_places
+    outcome: hold
+    hold_kind: fact_missing
+    title: A place of the customer could not be read
+    citation: {{text: "15 CFR 732 Supp. 3"}}
+    when: {{fact: customer.places_readable, is: false}}
 """
+
+MUST_HOLD = """\
+  - rule: must_hold
+    outcome: hold
+    hold_kind: fact_missing
+    title: What every version has to hold
+    citation: {text: law}
+    clears: [the facts]
+    customer_message: Please wait.
+    when:
+      any:
+        - {fact: account.unread_events, above: 0}
+        - {fact: account.known, is: false}
+        - {fact: account.from_future, is: true}
+        - {fact: customer.places_readable, is: false}
+"""
+"""One rule that a policy of a test needs to be published."""
 
 
 def small_policy(version: str = "1", held: str = "nothing") -> LoadedPolicy:

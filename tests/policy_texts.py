@@ -1,6 +1,8 @@
 """Small policy documents made of a head and one-line rules; tests of lint and coverage say what matters in a rule."""
 
 from service.policies import LoadedPolicy
+from service.policies import lint as every_check
+from service.policies.lint_finding import Finding
 from service.policies.load import load_document
 
 HEAD = """\
@@ -21,6 +23,15 @@ def load_text(text: str, **others: str) -> LoadedPolicy:
         return others[name].encode()
 
     return load_document(text.encode(), "p.yaml", find, find)
+
+
+def lint(loaded: LoadedPolicy) -> list[Finding]:
+    """What lint finds, but for what every version has to hold: these policies are never published."""
+    return [one for one in every_check.lint(loaded) if one.check != "must_hold"]
+
+
+def errors(loaded: LoadedPolicy) -> list[Finding]:
+    return [one for one in lint(loaded) if one.level == "error"]
 
 
 def rule_text(when: str, name: str = "r", more: str = "outcome: deny") -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -57,7 +58,7 @@ DERIVED: dict[str, dict[str, tuple[str, ...]]] = {
         "red_flags": ("account.red_flags",),
         "relation_to_parent": ("customer.wholly_owned_by_parent", "customer.branch_of_in"),
         "ultimate_parent_in": ("customer.branch_of_in",),
-        **dict.fromkeys(("flag_id", "category", "severity", "withdraws"), ("account.flags",)),
+        **dict.fromkeys(("flag_id", "category", "severity", "withdraws", "raised_at"), ("account.flags",)),
     },
     "user": {
         "citizenships": ("person.citizenships", "person.deemed_export_country"),
@@ -76,7 +77,7 @@ DERIVED: dict[str, dict[str, tuple[str, ...]]] = {
 
 _EVERYWHERE = ("items", "assurance")
 _MAY_BE_NO_PLACE = {"location_evidence", "parties", "citizenships", "permanent_residencies", "deliver_to"} | {
-    *("end_use_statement", "end_users", "intermediaries", "located_in"),
+    *("end_use_statement", "end_users", "intermediaries", "located_in", "items", "end_uses"),
     *(name for name in STATED["account"] if name.endswith("_in")),
 }
 
@@ -110,7 +111,7 @@ def faults(meant: Json, said: Json, untouched: Mapping[str, Any], decided: Mappi
     changed = {name for name in {*before, *after} if _text(before, name) != _text(after, name)}
     may_differ = {fact for name in changed for fact in _facts_of(kind, name)}
     if meant["time"] != said["time"]:
-        may_differ.add("account.from_future")
+        may_differ |= {"account.from_future", "person.deemed_export_country", _READABLE}
     in_future = said["time"].startswith("2099")
     found = [
         f"{fact} changed, though no field of it did"
@@ -143,7 +144,9 @@ def _facts_of(kind: str, name: str) -> set[str]:
 def _flags_said(data: Json) -> list[Json]:
     if data.get("withdraws") is not None:
         return []
-    return [{"flag.category": data["category"], "flag.id": data["flag_id"], "flag.severity": data["severity"]}]
+    at = f"{datetime.fromisoformat(data['raised_at']).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    told = {"flag.category": data["category"], "flag.id": data["flag_id"], "flag.severity": data["severity"]}
+    return [told | {"flag.raised_at": at}]
 
 
 def _as_fact(value: Any) -> Any:

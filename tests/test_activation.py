@@ -247,6 +247,7 @@ async def test_a_version_that_demands_lists_is_refused_and_one_that_got_in_stops
             document=loaded.document,
             resolved=loaded.resolved,
             published_by="mallory",
+            published_at=datetime(2026, 6, 12, tzinfo=UTC),
         )
         await activate(tx, sha256=sha256, at=None, activated_by="mallory", reason="past the door")
     with pytest.raises(MustStop, match="requires lists"):

@@ -120,6 +120,15 @@ async def pid_of(tx: AsyncConnection) -> int:
     return int((await tx.execute(text("SELECT pg_backend_pid()"))).scalar_one())
 
 
+async def seen(ledger: Ledger, query: str, **parameters: object) -> bool:
+    """Whether the superuser sees any row; others do not see what sessions do that are not theirs."""
+    superuser = create_async_engine(ledger.superuser_url)
+    async with superuser.connect() as asking:
+        found = (await asking.execute(text(query), parameters)).all()
+    await superuser.dispose()
+    return bool(found)
+
+
 async def look(engine: AsyncEngine, limit_seconds: float = 0) -> list[Blocker]:
     async with engine.begin() as tx:
         return await end_blockers(tx, OURS, limit_seconds)
@@ -153,11 +162,7 @@ async def test_a_session_that_the_server_is_sending_rows_to_is_ended_too(ledger:
 
         async def is_sending() -> bool:
             query = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND datname = current_database()"
-            superuser = create_async_engine(ledger.superuser_url)
-            async with superuser.connect() as asking:
-                found = (await asking.execute(text(query))).all()
-            await superuser.dispose()
-            return bool(found)
+            return await seen(ledger, query)
 
         await eventually(is_sending, "the server cannot get rid of its rows")
         async with waiting(other, ledger) as task:
@@ -167,6 +172,29 @@ async def test_a_session_that_the_server_is_sending_rows_to_is_ended_too(ledger:
         with pytest.raises((PostgresError, InterfaceError, OSError)):
             await rows
         await tx.invalidate()
+
+
+async def test_a_session_whose_statement_is_at_work_is_not_ended_however_long_that_lasts(
+    ledger: Ledger, logins: list[str]
+) -> None:
+    async with worker(logins[0]) as busy, worker(logins[0]) as other, busy.connect() as tx:
+        await tx.execute(LOCK)
+        pid = await pid_of(tx)
+        # Long enough that only being cancelled ends it.
+        statement = asyncio.create_task(tx.execute(text("SELECT count(*) FROM generate_series(1, 100000000000)")))
+
+        async def is_at_work() -> bool:
+            query = "SELECT 1 FROM pg_stat_activity WHERE pid = :pid AND state = 'active' AND query LIKE '%series%'"
+            return await seen(ledger, query, pid=pid)
+
+        await eventually(is_at_work, "its statement is at work")
+        async with waiting(other, ledger):
+            assert [(one.pid, one.ended) for one in await look(other)] == [(pid, False)]
+        async with other.connect() as canceller:
+            await canceller.execute(text("SET ROLE NONE"))
+            await canceller.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
+        with pytest.raises(DBAPIError, match="canceling statement"):
+            await statement
 
 
 async def test_nobody_ends_a_session_of_another_user(ledger: Ledger, logins: list[str]) -> None:

@@ -4,8 +4,7 @@ import pytest
 
 from service.policies.cases import run_cases
 from service.policies.coverage import coverage, gaps
-from service.policies.lint import lint
-from tests.policy_texts import HEAD, policy_of, rule_text
+from tests.policy_texts import HEAD, lint, policy_of, rule_text
 
 ASKS = rule_text(
     "{fact: item.delivery, is: compute}",

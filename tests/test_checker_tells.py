@@ -102,6 +102,11 @@ async def decide_more(stage: Stage) -> None:
     await stage.sent_and_decided(event("account.updated.v1", account(version=3), id="nobody tells of it"))
 
 
+async def raise_a_version(stage: Stage) -> None:
+    await stage.ledger.tamper("UPDATE ledger.subject SET version = 9 WHERE subject_id = 'account'")
+    await decide_more(stage)
+
+
 async def publish_a_policy(stage: Stage) -> None:
     loaded = small_policy("2")
     async with stage.ledger.engine("policy_officer").begin() as tx:
@@ -211,6 +216,11 @@ ROWS: dict[str, Broken] = {
 }
 TOPICS: dict[str, Broken] = {
     "a record is not decided": (send_more, "fate", "undecided"),
+    "a version was raised, so that what came was old": (
+        raise_a_version,
+        "version",
+        "aside for 9, but 2 was the newest",
+    ),
     "a decision is not published": (decide_more, "output", "is not on license-decisions.v1"),
     "a decision is published that was not made": (
         put_on("license-decisions.v1", b"acct-1", NOBODYS),

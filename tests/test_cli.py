@@ -23,7 +23,7 @@ from service.stream.topics import verify_topics
 from tests.commands import Answer, Cli, refused
 from tests.events import account, contract, event, signed_up, terminated, to_bytes, user
 from tests.ledger import Ledger
-from tests.policies import SMALL
+from tests.policies import MUST_HOLD, SMALL
 from tests.stream import Stream
 
 pytestmark = pytest.mark.embedded
@@ -227,6 +227,13 @@ _MISUSE: list[tuple[list[str], list[str]]] = [
     (["policy", "publish", "nowhere.yaml", "--by", ""], ["'--by'", "expected text that says something, got ''. See:"]),
     (["quarantine", "dismiss", "17", "--by", "eve", "--reason", "\x1b[2J"], ["'--reason'", "control characters"]),
     (["positions", "accept-gap", "accounts.v1", "0", "--by", "  ", "--reason", "r"], ["'--by'"]),
+    (["positions", "accept-gap", "accounts.v1", "99999999999", "--by", "e", "--reason", "r"], ["'PARTITION'"]),
+    (["positions", "accept-gap", "accounts.v1", "0", "--by", "e", "--reason", "r", "--to", str(2**63)], ["'--to'"]),
+    (
+        ["policy", "activate", "1", "--by", "b", "--reason", "r", "--at", "9999-12-31T23:59:59-14:00"],
+        ["--at: expected"],
+    ),
+    (["replay", "--since", "0001-01-01T00:00:00+14:00"], ["--since: expected a time"]),
     (["policy", "show", "z" * 64], ["no version"]),
     (["policy", "publish", "nowhere.yaml", "--by", "ann"], ["nowhere.yaml cannot be read"]),
     (["policy"], ["Missing command", "exportgate policy --help"]),
@@ -334,6 +341,7 @@ rules:
     message: The owners are hidden.
     customer_message: You hide who owns you.
 """
+LETTER += MUST_HOLD
 
 HELD = """\
 Held in part: account acct-1 may use sonata-4 by API, but for now not fable-5 by API. This was
@@ -361,7 +369,7 @@ APPROVED = """\
 Approved: account acct-1 may use fable-5 by API and sonata-4 by API. This was decided on <moment>
 because event evt-1 came from /crm.
 
-Nothing stands against it: of the 6 rules in force none applies, and no rule lacked a fact it needs.
+Nothing stands against it: of the 7 rules in force none applies, and no rule lacked a fact it needs.
 
 The ground: no license is required. It holds until <day>, unless something changes before.
 
@@ -547,6 +555,15 @@ async def test_a_halt_is_lifted_by_name_and_reason(
     assert (row["next_offset"], row["halted_at"]) == (goes_on, None)
     (entry,) = await ledger.journal("halt_lifted")
     assert (entry["by"], entry["reason"], entry["halt_reason"]) == ("eve", "seen to", reason)
+
+
+async def test_what_a_lifted_halt_passes_over_is_counted(cli: Cli, ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    await ledger.pipeline().halt(("accounts.v1", 0), "RECORDS_LOST: the log begins at 7, and 1 would have been next")
+    lift = ("positions", "accept-gap", "accounts.v1", "0", "--by", "eve", "--reason", "seen to", "--to")
+    refused(await cli(*lift, "9"), 1, "--to 9 passes over 2 offsets from 7 on", "--give-up")
+    answer = " ".join((await cli(*lift, "9", "--give-up")).out.split())
+    assert "6 offsets before the log's beginning are lost. 2 offsets that the log may hold are given up." in answer
 
 
 async def test_a_partition_that_is_halted_on_two_clusters_needs_the_cluster(cli: Cli, ledger: Ledger) -> None:

@@ -254,6 +254,70 @@ def test_a_parent_is_no_place_of_its_subsidiary() -> None:
     assert derive(facts)["customer.places"] == ("SG",)
 
 
+@pytest.mark.parametrize("one, two, differs", [("UA", "UA-43", None), ("UA-30", "UA-43", True), ("UA", "UA", False)])
+def test_whether_places_differ_does_not_depend_on_which_is_named_first(one: str, two: str, differs: Truth) -> None:
+    assert _ask(_leaf("here", "differs_from", "there"), here=one, there=two) is differs
+    assert _ask(_leaf("here", "differs_from", "there"), here=two, there=one) is differs
+
+
+# ------------------------------------------------------------------------------------------ where it was seen
+
+
+def _seen(place: str, days: int | None = None, share: str | None = None) -> Element:
+    measured = {"evidence.days": days, "evidence.share": None if share is None else Decimal(share)}
+    told = {name: value for name, value in measured.items() if value is not None}
+    return {"evidence.place": place, "evidence.kind": "mobile", **told}
+
+
+def _present(*seen: Element, seat: str = "GB") -> list[tuple[object, ...]]:
+    stated: dict[str, Value] = {"location.evidence": seen, "customer.headquartered_in": seat}
+    values = derive(_facts(**stated))
+    presence = values["location.presence"]
+    assert isinstance(presence, tuple)
+    parts = ("presence.place", "presence.days", "presence.share")
+    return [tuple(one.get(part) for part in parts) for one in presence if not isinstance(one, str)]
+
+
+def test_a_small_sighting_does_not_hide_one_that_was_not_measured() -> None:
+    assert _present(_seen("IR"), _seen("IR", 1)) == [("IR", None, None), ("IR", 1, None)]
+    assert _present(_seen("IR"), _seen("IR-23", 60, "50")) == [("IR", None, None), ("IR", 60, Decimal(50))]
+    assert _present(_seen("IR"), _seen("IR")) == [("IR", None, None)]
+
+
+def test_a_country_is_not_split_below_a_threshold() -> None:
+    split = [_seen(place, 2, "9.9") for place in ("IR", "IR-07", "IR-23")]
+    assert _present(*split) == [("IR", 6, Decimal("29.7"))]
+    assert _present(_seen("IR", 2), _seen("IR", 1)) == [("IR", 2, None)]
+
+
+def test_the_regions_of_ukraine_stay_apart_and_what_names_none_counts_for_each() -> None:
+    assert _present(_seen("UA-30", 60), _seen("UA-43", 2)) == [("UA-30", 60, None), ("UA-43", 2, None)]
+    assert _present(_seen("UA", 1, "6"), _seen("UA-43", 2, "6")) == [
+        ("UA", 1, Decimal(6)),
+        ("UA-43", 3, Decimal(12)),
+    ]
+
+
+def test_who_sits_in_kyiv_and_was_seen_in_ukraine_was_seen_in_kyiv() -> None:
+    assert _present(_seen("UA", 30), _seen("UA-43", 1), seat="UA-30") == [("UA-30", 30, None), ("UA-43", 1, None)]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        (_seen("IR"), _seen("IR", 1)),
+        (_seen("IR"), _seen("IR", share="1")),
+        tuple(_seen("IR" + region, 2, "1") for region in ("", "-07")),
+        tuple(_seen("IR" + region, share="9.9") for region in ("", "-07")),
+    ],
+)
+def test_sightings_in_an_embargoed_place_hold_however_they_are_told(seen: tuple[Element, ...]) -> None:
+    values = {**ORDINARY, "location.evidence": (SEEN_IN_LONDON, *seen)}
+    verdict = evaluate(Facts(values=values, items=(), assurance={}, authorizations=()), BASELINE.policy, NOON)
+    assert "location_conflict" in {reason.rule for reason in verdict.reasons}
+    assert verdict.outcome is Outcome.HOLD
+
+
 # ------------------------------------------------------------------------------------------ persons
 
 

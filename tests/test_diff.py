@@ -98,6 +98,53 @@ def test_a_group_that_changed_touches_the_rules_that_name_it() -> None:
     assert set(found.only_second.changed) == {"account.id"}
 
 
+EXPORT_OF_UNPUBLISHED = """\
+  - rule: unpublished_to_russia
+    outcome: hold
+    hold_kind: license_required
+    scope: item
+    title: A model that is not published needs a license for Russia
+    citation: {text: "15 CFR part 746"}
+    when:
+      all:
+        - {fact: item.published, is: false}
+        - {fact: customer.places, overlaps: [RU]}
+"""
+
+
+def test_a_model_that_changed_touches_the_rules_that_ask_about_models() -> None:
+    one = _small("1", EXPORT_OF_UNPUBLISHED)
+    opened = SMALL.replace(
+        'sonata-4: {{eccn: "EAR99", published: false}}', 'sonata-4: {{eccn: "EAR99", published: true}}'
+    )
+    two = _policy(opened.format(version="2", held="nothing") + EXPORT_OF_UNPUBLISHED)
+    assert [(each.kind, each.name, each.what) for each in _changes(one, two)] == [("model", "sonata-4", "changed")]
+    found = _search(one, two)
+    assert found.only_first is None
+    assert found.only_second is not None
+    assert found.only_second.item.model == "sonata-4"
+    assert dict(found.only_second.changed) == {"customer.headquartered_in": "RU"}
+
+
+@pytest.mark.embedded
+async def test_what_was_not_searched_is_called_so_and_not_nobody(cli: Cli, tmp_path: Path) -> None:
+    text = SMALL.format(version="1", held="nothing")
+    dated = LONG_CREDIT + '    in_force: [{from: "2030-01-01T00:00:00Z", to: null}]\n'
+    for name, other in (("1", text), ("longer", text.replace("P180D", "P999D")), ("later", text + dated)):
+        (tmp_path / f"{name}.yaml").write_text(other.replace('version: "1"', f'version: "{name}"'))
+    first = str(tmp_path / "1.yaml")
+    for name, told in (("longer", "Not searched, since no facts of a customer show it: what valid_for changes."),
+                       ("later", "Not searched: no rule that differs is in force at 1 January 2027")):  # fmt: skip
+        command = ("policy", "diff", first, str(tmp_path / f"{name}.yaml"), "--as-of", "2027-01-01T00:00:00Z")
+        answer = " ".join((await cli(*command)).out.split())
+        assert told in answer
+        assert "Nobody was found" not in answer
+        (as_object,) = (await cli(*command, "--json")).json
+        assert as_object["searched"] is False
+    command = ("policy", "diff", first, str(tmp_path / "later.yaml"), "--as-of", "2031-01-01T00:00:00Z")
+    assert "Nobody was found whom only later approves" in " ".join((await cli(*command)).out.split())
+
+
 SHIPPED = ["baseline-2026-02", "2026-06-12", "2026-06-26", "2026-06-30"]
 
 

@@ -74,6 +74,8 @@ HOLDS: dict[str, tuple[dict[str, Any], str]] = {
     "C48 name of one space": ({"legal_name": " "}, "name_missing"),
     "C48 name of emoji": ({"legal_name": "🏦"}, "name_missing"),
     "C48 no name": ({"legal_name": None}, "name_missing"),
+    "C49 a list that asks for nothing": ({"items": []}, "country_unknown"),
+    "C49 an end use of two scripts": ({"end_uses": ["c\u0438ber"]}, "country_unknown"),
     "C50 quantity below zero": ({"items": [_API | {"volume": "-5"}]}, "implausible_quantity"),
     "C50 quantity of zero": ({"items": [_API | {"volume": "0.000"}]}, "implausible_quantity"),
     "C50 a model in upper case": ({"items": [{"model": "FABLE-5", "delivery": "api"}]}, "unclassified_item"),
@@ -116,6 +118,15 @@ async def test_rows_that_are_odd_but_plain_are_approved(empty_ledger: Ledger) ->
         value = READABLE[row].replace(b"acct-1", account_id).replace(b"evt-1", b"evt-" + account_id)
         await empty_ledger.decide(empty_ledger.next_record(value, key=account_id))
         assert [one[2] for one in await empty_ledger.decisions(account_id.decode())] == ["approve"], row
+
+
+async def test_silence_about_evidence_releases_nothing(empty_ledger: Ledger) -> None:
+    await empty_ledger.use(_baseline())
+    seen = [{"place": "IR", "source": "gateway", "kind": "residential", "days_seen": 60}]
+    await empty_ledger.decide(signed_up(location_evidence=seen))
+    await empty_ledger.decide(event("account.updated.v1", account(version=2, location_evidence=None), id="silent"))
+    assert [one[2] for one in await empty_ledger.decisions()] == ["hold", "hold"]
+    assert await empty_ledger.replay() == []
 
 
 async def test_a_quantity_nobody_can_have_meant_is_unreadable(empty_ledger: Ledger) -> None:

@@ -5,13 +5,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
+from schemas.accounts import AccountData
+from schemas.contracts import ContractData
 from service.audit.bodies import Cause, decision_body, header_of
 from service.decide.decision import Outcome
 from service.decide.evaluate import all_values, evaluate
 from service.decide.facts import Facts, Item
 from service.decide.vocabulary import WAITING
+from service.normalise import NOTHING, account_facts, contract_facts, standing_facts
 from service.policies import LoadedPolicy, load_file, policy_files
 from service.policies.cases import ALWAYS_KNOWN, Case, run_cases
 from service.policies.load import load_document
@@ -132,6 +136,43 @@ def test_a_plain_customer_is_approved_at_once_under_every_version(
     verdict = evaluate(_plain(place, network), LOADED[version].policy, day)
     assert verdict.outcome is Outcome.APPROVE
     assert verdict.reasons == ()
+
+
+# ------------------------------------------------------------------------------------------ from the wire
+
+
+def _contract_of_a_bank(**stated: object) -> Facts:
+    """What a contract event says, of a bank in London."""
+    account = {"account_id": "acct-1", "version": 1, "legal_name": "Thames", "headquartered_in": "GB"}
+    contract = {"contract_id": "c-1", "account_id": "acct-1", "version": 1, **stated}
+    bank = AccountData.model_validate_json(orjson.dumps(account))
+    own = contract_facts(ContractData.model_validate_json(orjson.dumps(contract)), from_future=False)
+    of_account = account_facts(bank, earlier=NOTHING, from_future=False)
+    return standing_facts(("acct-1", "contract:c-1"), account=of_account, own=own, known=True, held=False)
+
+
+ELSEWHERE = [("end_users", "end_user"), ("end_users", "ultimate_consignee"), ("intermediaries", "reseller")]
+TUNING = [{"model": "mythos-5", "delivery": "fine_tuning"}]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("field, role", ELSEWHERE)
+def test_a_contract_goes_to_where_its_parties_are_as_to_where_it_is_delivered(
+    version: str, field: str, role: str
+) -> None:
+    policy = LOADED[version].policy
+    party = {"role": role, "name": "N", "countries": ["RU"]}
+    there = evaluate(_contract_of_a_bank(**{field: [party], "items": TUNING}), policy, DAYS[-1])
+    delivered = evaluate(_contract_of_a_bank(deliver_to=["RU"], items=TUNING), policy, DAYS[-1])
+    assert "russia_belarus_license" in {reason.rule for reason in there.reasons}
+    assert there.outcome is delivered.outcome is Outcome.HOLD
+
+
+@pytest.mark.parametrize("role", ["owner", "beneficial_owner", "director"])
+def test_who_stands_behind_a_customer_is_no_destination(role: str) -> None:
+    party = {"role": role, "name": "N", "kind": "individual", "countries": ["RU"]}
+    verdict = evaluate(_contract_of_a_bank(end_users=[party], items=TUNING), LOADED["2026-06-30"].policy, DAYS[-1])
+    assert verdict.outcome is Outcome.APPROVE
 
 
 HEADER = header_of(

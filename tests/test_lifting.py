@@ -19,9 +19,13 @@ async def stop(ledger: Ledger, reason: str) -> None:
         await halt(tx, "test", ACCOUNTS, reason)
 
 
-async def lift(ledger: Ledger, to_offset: int | None = None, role: str = "reviewer") -> Lifted:
+async def lift(
+    ledger: Ledger, to_offset: int | None = None, role: str = "reviewer", *, give_up: bool = False
+) -> Lifted:
     async with ledger.engine(role).begin() as tx:
-        return await lift_halt(tx, cluster="test", topic="accounts.v1", partition=0, person=EVE, to_offset=to_offset)
+        return await lift_halt(
+            tx, cluster="test", topic="accounts.v1", partition=0, person=EVE, to_offset=to_offset, give_up=give_up
+        )
 
 
 async def test_a_lifted_halt_stands_in_the_journal_with_name_and_reason(ledger: Ledger) -> None:
@@ -59,6 +63,32 @@ async def test_after_lost_records_the_offset_is_asked_for_and_may_not_lead_back(
     with pytest.raises(CannotLift, match=r"behind 1.*got 1"):
         await lift(ledger, 1)
     assert await ledger.journal("halt_lifted") == []
+
+
+@pytest.mark.parametrize(
+    "reason, most, lost",
+    [("RECORDS_LOST: the log begins at 7, and 1 would have been next", 7, 6), ("TOPIC_CHANGED: a test", 0, 0)],
+)
+async def test_records_that_the_log_still_holds_are_given_up_only_where_that_is_said(
+    ledger: Ledger, reason: str, most: int, lost: int
+) -> None:
+    await ledger.decide(signed_up())
+    await stop(ledger, reason)
+    with pytest.raises(CannotLift, match=f"passes over 5 offsets from {most} on.*--give-up"):
+        await lift(ledger, most + 5)
+    assert await ledger.journal("halt_lifted") == []
+    lifted = await lift(ledger, most + 5, give_up=True)
+    assert (lifted.to_offset, lifted.lost, lifted.given_up) == (most + 5, lost, 5)
+    await stop(ledger, reason)
+    again = await lift(ledger, None if most == 0 else most + 6, give_up=True)
+    assert again.given_up == (0 if most == 0 else 6)
+
+
+async def test_without_a_named_beginning_nothing_is_known_to_be_gone(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    await stop(ledger, "RECORDS_LOST: a test")
+    with pytest.raises(CannotLift, match="passes over 1 offset from 1 on"):
+        await lift(ledger, 2)
 
 
 async def test_a_topic_made_anew_is_read_from_its_beginning_and_nothing_is_decided_twice(ledger: Ledger) -> None:

@@ -10,8 +10,8 @@ from service.decide.facts import Facts
 from service.decide.vocabulary import VOCABULARY
 from service.policies import LoadedPolicy, load_file, policy_files
 from service.policies.cases import ALWAYS_KNOWN
-from service.policies.lint import errors, lint
-from tests.policy_texts import HEAD, load_text, policy_of, rule_text
+from service.policies.lint import lint as every_check
+from tests.policy_texts import HEAD, errors, lint, load_text, policy_of, rule_text
 
 POLICIES = Path(__file__).parents[1] / "deploy" / "policies"
 
@@ -22,7 +22,7 @@ def _found(loaded: LoadedPolicy) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("path", policy_files(POLICIES), ids=lambda path: path.stem)
 def test_the_shipped_documents_are_clean(path: Path) -> None:
-    assert [str(finding) for finding in lint(load_file(path))] == []
+    assert [str(finding) for finding in every_check(load_file(path))] == []
 
 
 def test_a_finding_says_where_which_rule_what_and_what_to_do() -> None:
@@ -273,3 +273,24 @@ def test_a_rule_that_can_never_hit_is_at_most_unknown(when: str) -> None:
     plain = Facts(values=ALWAYS_KNOWN, items=(), assurance={}, authorizations=())
     verdict = evaluate(plain, policy_of(rule_text(when)).policy, datetime(2026, 6, 1, tzinfo=UTC))
     assert {reason.result.value for reason in verdict.reasons} <= {"unknown"}
+
+
+@pytest.mark.parametrize(
+    "entry, found",
+    [
+        ("{eccn: '4E091', training_operations: '1E26', published: false}", []),
+        ("{eccn: '4E091', training_operations: '2E26', published: false}", []),
+        ("{eccn: '4E091', training_operations: '9E25', published: false}", ["it took 9E+25 training operations"]),
+        ("{eccn: EAR99, training_operations: '1E26', published: false}", ["it is EAR99, and 4E091 in the parent"]),
+        ("{published: true}", ["it is said to be published"]),
+    ],
+)
+def test_a_child_that_makes_a_model_of_its_parent_milder_is_warned_of(entry: str, found: list[str]) -> None:
+    catalogue = "catalogue: {{model-1: {}}}\n"
+    head = HEAD.partition("catalogue:")[0]
+    strict = "{eccn: '4E091', training_operations: '1E26', published: false}"
+    child = head.replace('version: "1"', 'version: "2"') + 'extends: "1"\n' + catalogue.format(entry)
+    loaded = load_text(child, **{"1": head + catalogue.format(strict) + "rules: []\n"})
+    told = [one for one in lint(loaded) if one.check == "softer_model"]
+    assert [(one.level, one.about) for one in told] == [("warning", "model model-1")] * len(found)
+    assert all(one.what.startswith(words) for one, words in zip(told, found, strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service import cli
+from tests.policies import MUST_HOLD
 
 CLEAN = """\
 policy: small
@@ -28,10 +29,11 @@ cases:
   - {case: Oslo, given: {customer.billing_in: "NO"}, expect: {outcome: approve}}
   - {case: too early, given: {account.known: false}, expect: {outcome: hold}}
 """
-WARNED = CLEAN.replace("    clears: [The signup]\n", "").replace('version: "1"', 'version: "2"')
+LINTED = CLEAN.replace("cases:", f"{MUST_HOLD}cases:")
+WARNED = LINTED.replace("    clears: [The signup]\n", "").replace('version: "1"', 'version: "2"')
 _HELD = "  - {case: too early, given: {account.known: false}, expect: {outcome: hold}}\n"
 UNSHOWN = CLEAN.replace(_HELD, "")
-IN_ERROR = UNSHOWN.replace("is: false}", "known: false}")
+IN_ERROR = LINTED.replace(_HELD, "").replace("is: false}", "known: false}", 1)
 
 
 def _write(directory: Path, **documents: str) -> str:
@@ -41,7 +43,7 @@ def _write(directory: Path, **documents: str) -> str:
 
 
 def test_a_clean_document_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["policy", "lint", _write(tmp_path, p=CLEAN)]) == 0
+    assert cli.run(["policy", "lint", _write(tmp_path, p=LINTED)]) == 0
     assert capsys.readouterr() == ("1 document: 0 errors, 0 warnings.\n", "")
 
 

@@ -8,6 +8,7 @@ import pytest
 from service.policies import load_file
 from service.policies.cases import run_cases
 from tests.commands import Cli, refused
+from tests.policies import SMALL
 
 pytestmark = pytest.mark.embedded
 
@@ -41,6 +42,39 @@ async def test_a_version_that_exists_is_never_overwritten(cli: Cli, parent: Path
     assert load_file(parent).document == before
 
 
-@pytest.mark.parametrize("version", ["../evil", "a/b", ""])
+@pytest.mark.parametrize("version", ["../evil", "a/b", "", "a b", "..", 'x"y', "a\n", "x" * 64])
 async def test_a_version_that_names_no_file_here_is_refused(cli: Cli, parent: Path, version: str) -> None:
     refused(await cli("policy", "new", version, "--from", str(parent)), 2, "expected a version")
+    assert not [file for file in parent.parent.iterdir() if 'extends: "2026-06-30"' in file.read_text()]
+
+
+@pytest.mark.parametrize("title", ["", "  ", "two\nlines"])
+async def test_a_title_that_says_nothing_is_refused(cli: Cli, parent: Path, title: str) -> None:
+    refused(await cli("policy", "new", "2026-12-01", "--from", str(parent), "--title", title), 2, "--title")
+
+
+async def test_words_that_yaml_would_read_otherwise_are_quoted_and_so_are_names_of_files(
+    cli: Cli, tmp_path: Path
+) -> None:
+    folder = tmp_path / "law of 2026"
+    folder.mkdir()
+    text = (
+        SMALL.format(version="true", held="nothing")
+        .replace("  fable-5:", "  'no':")
+        .replace("policy: small", "policy: '1e3'")
+    )
+    parent = folder / "true.yaml"
+    parent.write_text(text.replace("  sonata-4:", "  zeta:"))
+    answer = await cli("policy", "new", "null", "--from", str(parent))
+    assert (answer.code, answer.err) == (0, "")
+    loaded = load_file(folder / "null.yaml")
+    assert (loaded.policy.name, loaded.policy.version, loaded.source.tree["extends"]) == ("1e3", "null", "true")
+    assert [result.failure for result in run_cases(loaded.policy, loaded.cases)] == [None]
+    assert f"exportgate policy lint '{folder / 'null.yaml'}'" in answer.out
+
+
+async def test_a_parent_without_models_is_refused(cli: Cli, tmp_path: Path) -> None:
+    parent = tmp_path / "1.yaml"
+    before, _, after = SMALL.format(version="1", held="nothing").partition("catalogue:")
+    parent.write_text(before + "valid_for:" + after.partition("valid_for:")[2])
+    refused(await cli("policy", "new", "2", "--from", str(parent)), 1, "empty catalogue")

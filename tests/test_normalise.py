@@ -13,7 +13,7 @@ from schemas.contracts import ContractData
 from service.decide.facts import Assurance
 from service.decide.ownership import MOST_EDGES, Edge, examine
 from service.decide.vocabulary import VOCABULARY
-from service.normalise import NOTHING, account_facts, contract_facts, flagged_facts, user_facts, with_account
+from service.normalise import NOTHING, OwnFacts, account_facts, contract_facts, flagged_facts, user_facts, with_account
 from service.places import read_place
 from tests.events import account, big_account, contract, flag, to_bytes, user
 
@@ -24,7 +24,8 @@ def facts(**fields: Any) -> Any:
 
 
 def person(**fields: Any) -> Any:
-    return user_facts(UserData.model_validate_json(to_bytes(user(**fields))), from_future=False).values
+    data = UserData.model_validate_json(to_bytes(user(**fields)))
+    return user_facts(data, said_on=date(2026, 7, 1), from_future=False).values
 
 
 def edge(owner: str, owned: str, percent: str | None = None, kind: str = "equity") -> Edge:
@@ -181,6 +182,21 @@ def test_a_party_without_a_country_code_is_named() -> None:
     )
 
 
+def test_a_party_without_a_code_for_its_address_is_named() -> None:
+    found = facts(parties=[{"role": "end_user", "name": "X", "countries": ["GB"], "located_in": "Iran"}])
+    assert found["customer.unreadable_places"] == ("parties",)
+
+
+def test_where_a_party_is_and_what_it_is_of_are_two_facts() -> None:
+    (party,) = facts(parties=[{"role": "end_user", "name": "X", "countries": ["RU"], "located_in": "GB"}])["parties"]
+    assert (party["party.countries"], party["party.located_in"]) == (("RU",), "GB")
+
+
+def test_an_empty_list_of_countries_says_nothing_of_a_party() -> None:
+    (party,) = facts(parties=[{"role": "end_user", "name": "X", "countries": []}])["parties"]
+    assert "party.countries" not in party
+
+
 def test_both_the_contract_and_its_statement_say_what_it_is_for_and_where() -> None:
     statement = {"kind": "bis_711", "end_uses": ["Nuclear weapons"], "countries": ["IR"]}
     data = contract(end_uses=["customer_service"], end_use_statement=statement)
@@ -198,6 +214,18 @@ def test_both_the_contract_and_its_statement_say_what_it_is_for_and_where() -> N
         "nu\u200bclear_weap\u00adons",
         "nuclear\ufe0f_weapo\u034fns",
         "ｎｕｃｌｅａｒ＿ｗｅａｐｏｎｓ",
+        "nuclear\u2010weapons",
+        "nuclear\u2011weapons",
+        "nuclear\u2013weapons",
+        "nuclear\u3164weapons",
+        "nuclear_weapons\u3164",
+        "nu\u1160clear_weapons",
+        "nuclear\u2800weapons\u2800",
+        "_nuclear_weapons-",
+        "nuclear/weapons.",
+        "n\u00faclear we\u0430pons",
+        "\u039duclear w\u0435ap\u03bfns",
+        "NU\u0421LE\u0391R WEAPONS",
     ],
 )
 def test_a_spelling_that_looks_the_same_is_the_same_end_use(written: str) -> None:
@@ -211,6 +239,106 @@ def test_silence_does_not_resolve_a_red_flag() -> None:
     )
     later = account_facts(AccountData.model_validate_json(to_bytes(account())), earlier=first, from_future=False)
     assert later.values["account.red_flags"] == first.values["account.red_flags"]
+
+
+@pytest.mark.parametrize("stated", [[], [{"edition": "2025-11", "number": 2}]])
+def test_an_open_red_flag_stays_until_it_is_stated_with_a_resolution(stated: list[dict[str, Any]]) -> None:
+    raised = {"raised_by": "a", "raised_at": "2026-01-01T00:00:00Z"}
+    flagged = {"edition": "2025-11", "number": 1, **raised}
+    first = told(red_flags=[flagged])
+    later = told(first, red_flags=[one | raised for one in stated])
+    assert {"red_flag.edition": "2025-11", "red_flag.number": 1, "red_flag.resolved": False} in red_flags(later)
+    resolved = told(
+        later, red_flags=[flagged | {"resolution": {"by": "b", "at": "2026-02-01T00:00:00Z", "how": "seen"}}]
+    )
+    assert [flag["red_flag.number"] for flag in red_flags(resolved) if not flag["red_flag.resolved"]] == [
+        one["number"] for one in stated
+    ]
+
+
+def red_flags(known: OwnFacts) -> Any:
+    return known.values["account.red_flags"]
+
+
+def told(earlier: OwnFacts = NOTHING, **fields: Any) -> OwnFacts:
+    data = AccountData.model_validate_json(to_bytes(account(**fields)))
+    return account_facts(data, earlier=earlier, from_future=False)
+
+
+OWNER = {"role": "owner", "name": "Ann", "party_id": "p-1", "kind": "individual", "countries": ["Iran"]}
+EDGE = {"owner": "p-1", "owned": "acct-1", "percent": "60", "kind": "equity"}
+
+
+def test_silence_takes_back_neither_evidence_nor_parties_nor_owners() -> None:
+    seen = [{"place": "IR", "source": "gateway", "days_seen": 60}, {"place": "Iran", "source": "gateway"}]
+    first = told(location_evidence=seen, parties=[OWNER], ownership=[EDGE])
+    silent = told(first, location_evidence=None)
+    assert silent == first
+    assert silent.values["customer.unreadable_places"] == ("location_evidence", "parties")
+    assert silent.values["ownership.ends_known"] is True
+    emptied = told(first, location_evidence=[], parties=[], ownership=[])
+    assert (emptied.values["location.evidence"], emptied.values["parties"]) == ((), ())
+    assert emptied.values["customer.unreadable_places"] == ()
+    assert "ownership.state" not in emptied.values
+
+
+def test_owners_told_of_earlier_do_not_end_in_parties_named_later() -> None:
+    first = told(parties=[OWNER], ownership=[EDGE])
+    assert "ownership.ends_known" not in told(first, parties=[OWNER | {"party_id": "p-2"}]).values
+    assert told(first, ownership=[EDGE]).values["ownership.ends_known"] is True
+    assert told(first, ownership=[EDGE | {"owner": "p-2"}]).values["ownership.ends_known"] is False
+
+
+def test_a_withdrawal_takes_back_no_report_that_was_raised_after_it() -> None:
+    raised = AccountFlagged.model_validate_json(to_bytes(flag(raised_at="2026-03-02T12:00:00+02:00")))
+    known = flagged_facts(raised, earlier=NOTHING, from_future=False)
+    for at, left in (("2026-03-02T09:59:59Z", 1), ("2026-03-02T10:00:00Z", 0)):
+        withdrawal = flag(flag_id="w", withdraws="flag-1", raised_at=at)
+        data = AccountFlagged.model_validate_json(to_bytes(withdrawal))
+        assert len(flagged_facts(data, earlier=known, from_future=False).values["account.flags"]) == left  # type: ignore[arg-type]
+
+
+def test_a_report_that_comes_twice_stands_once_as_of_the_later() -> None:
+    known = NOTHING
+    for at in ("2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z", "2026-03-05T00:00:00Z"):
+        data = AccountFlagged.model_validate_json(to_bytes(flag(raised_at=at)))
+        known = flagged_facts(data, earlier=known, from_future=False)
+    flags: Any = known.values["account.flags"]
+    assert [one["flag.raised_at"] for one in flags] == ["2026-03-09T00:00:00Z"]
+
+
+def test_a_residency_that_has_not_begun_is_no_residency() -> None:
+    ahead = {"permanent_residencies": [{"country": "CA", "since": "2026-07-02"}]}
+    found = person(citizenships=[{"country": "IR", "since": "1980-01-01"}], **ahead)
+    assert "person.deemed_export_country" not in found
+    assert found["customer.unreadable_places"] == ("citizenships",)
+    today = {"permanent_residencies": [{"country": "CA", "since": "2026-07-01"}]}
+    assert person(**today)["person.deemed_export_country"] == "CA"
+
+
+def test_a_list_that_asks_for_nothing_is_named() -> None:
+    assert facts(items=[])["customer.unreadable_places"] == ("items",)
+    assert person(items=[])["customer.unreadable_places"] == ("items",)
+    bought = ContractData.model_validate_json(to_bytes(contract(items=[])))
+    assert contract_facts(bought, from_future=False).values["customer.unreadable_places"] == ("items",)
+
+
+@pytest.mark.parametrize("nothing", [[], ["-"], ["\u3164"]])
+def test_an_empty_list_of_end_uses_states_none(nothing: list[str]) -> None:
+    assert "customer.end_uses" not in facts(end_uses=nothing)
+    bought = ContractData.model_validate_json(to_bytes(contract(end_uses=nothing)))
+    assert "contract.end_uses" not in contract_facts(bought, from_future=False).values
+
+
+def test_a_word_of_two_scripts_that_cannot_be_read_as_one_is_named() -> None:
+    assert facts(end_uses=["c\u0438ber"])["customer.unreadable_places"] == ("end_uses",)
+    for plain in (
+        "\u0432\u043e\u0435\u043d\u043d\u044b\u0439",
+        "\u0412\u041e\u0415\u041d\u041d\u042b\u0419",
+        "\u03bb calculus",
+        "AI\u7814\u7a76",
+    ):
+        assert facts(end_uses=[plain])["customer.unreadable_places"] == ()
 
 
 def test_the_deemed_export_country_needs_both_lists() -> None:

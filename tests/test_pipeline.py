@@ -1,7 +1,9 @@
 """The batch: each record has one fate, nothing is decided twice, and what could not be read holds its account."""
 
 import asyncio
+import json
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.ledger import Ledger
 from tests.policies import small_policy
 
 PLAIN = ("account", 1, "approve", ())
+ITEMS = [{"model": "fable-5", "delivery": "api"}, {"model": "sonata-4", "delivery": "api"}]
 
 
 async def test_a_plainly_fine_account_is_approved(ledger: Ledger) -> None:
@@ -61,6 +64,62 @@ async def test_the_same_version_with_other_content_is_a_conflict(ledger: Ledger)
 async def test_the_same_content_under_another_id_is_a_duplicate(ledger: Ledger) -> None:
     report = await ledger.decide(signed_up(), event("account.signed_up.v1", account(), id="again"))
     assert report.fates == {"decision": 1, "duplicate": 1}
+
+
+def written_anew(value: dict[str, Any], **other: object) -> bytes:
+    """The same event in other bytes: with white space, and the names in another order."""
+    return json.dumps(dict(reversed((value | other).items())), indent=2).encode()
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_an_event_that_is_written_anew_is_a_duplicate(ledger: Ledger, batches: int) -> None:
+    first, again = ledger.next_record(signed_up()), ledger.next_record(written_anew(signed_up()), key=b"acct-1")
+    if batches == 1:
+        assert (await ledger.decide(first, again)).fates == {"decision": 1, "duplicate": 1}
+    else:
+        await ledger.decide(first)
+        assert (await ledger.decide(again)).fates == {"duplicate": 1}
+    assert await ledger.decisions() == [PLAIN]
+    assert await ledger.replay() == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"data": account(legal_name="B")},
+        {"time": "2026-01-02T00:00:00Z"},
+        {"type": "account.updated.v1"},
+    ],
+)
+async def test_an_event_that_says_something_else_under_its_id_is_a_conflict(
+    ledger: Ledger, other: dict[str, Any]
+) -> None:
+    await ledger.decide(signed_up())
+    again = ledger.next_record(written_anew(signed_up(), **other), key=b"acct-1")
+    assert (await ledger.decide(again)).fates == {"conflict": 1}
+    assert (await ledger.decisions())[-1][2] == "hold"
+
+
+async def test_where_the_first_record_is_erased_other_bytes_are_a_conflict(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    async with ledger.engine("eraser").begin() as tx:
+        await tx.execute(text("DELETE FROM ledger.evidence"))
+    again = ledger.next_record(written_anew(signed_up()), key=b"acct-1")
+    assert (await ledger.decide(again)).fates == {"conflict": 1}
+
+
+async def test_a_model_that_no_catalogue_knows_is_not_published_by_name(ledger: Ledger) -> None:
+    await ledger.use(small_policy("2", held="Maria Example"))
+    await ledger.decide(signed_up(items=[{"model": "Maria Example", "delivery": "api"}, *ITEMS]))
+    (body,) = await ledger.journal("decision")
+    unlisted = "unlisted:" + sha256(b"Maria Example").hexdigest()[:16]
+    assert [item["model"] for item in body["items"]] == [unlisted, "fable-5", "sonata-4"]
+    assert [reason["items"] for reason in body["reasons"]] == [[f"{unlisted}/api"]]
+    assert (
+        await ledger.rows("SELECT 1 FROM ledger.journal WHERE position('Maria' IN convert_from(body, 'UTF8')) > 0")
+        == []
+    )
+    assert await ledger.replay() == []
 
 
 async def test_a_contract_before_its_account_is_held_and_decided_again_at_signup(ledger: Ledger) -> None:
@@ -112,8 +171,7 @@ async def test_what_is_closed_is_ended_with_everything_that_hangs_on_it(ledger: 
 
 async def test_one_held_item_does_not_cut_off_the_account(ledger: Ledger) -> None:
     await ledger.use(small_policy("2", held="fable-5"))
-    items = [{"model": "fable-5", "delivery": "api"}, {"model": "sonata-4", "delivery": "api"}]
-    await ledger.decide(signed_up(items=items))
+    await ledger.decide(signed_up(items=ITEMS))
     body = (await ledger.journal("decision"))[0]
     assert (body["outcome"], body["access"]) == ("hold", "partial")
     assert [item["outcome"] for item in body["items"]] == ["hold", "approve"]

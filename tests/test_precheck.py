@@ -53,6 +53,7 @@ async def test_a_plain_prospect_is_approved_and_only_the_question_is_kept(
         None,
     )
     assert "Thames" not in str(noted)
+    assert "facts_sha256" not in noted
     for table in ("decision", "subject", "evidence", "inbox"):
         assert await ledger.rows(f"SELECT 1 FROM ledger.{table}") == []
     assert await ledger.replay() == []
@@ -101,3 +102,28 @@ async def test_a_wrong_description_is_refused_on_one_line(
 
 async def test_without_a_policy_in_force_one_must_be_named(cli: Cli, prospect: Path) -> None:
     refused(await _ask(cli, prospect), 1, "no policy is in force", "--policy")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'location_evidence: [{place: GB, source: gateway, kind: business, share: "100"}]',
+        'contract: {value: "5.00", currency: USD}',
+        'contract: {items: [{model: fable-5, delivery: api, volume: "12.5"}]}',
+        'user: {citizenships: [{country: GB, since: "1980-01-01"}]}',
+        'user: {birth_date: "1980-01-01"}',
+        'red_flags: [{edition: "2024-10", number: 1, raised_by: kyc, raised_at: "2026-01-01T00:00:00Z"}]',
+    ],
+    ids=["share", "value", "volume", "since", "birth_date", "raised_at"],
+)
+@pytest.mark.usefixtures("ledger")
+async def test_decimals_dates_and_times_are_read_as_events_have_them(cli: Cli, prospect: Path, more: str) -> None:
+    _describe(prospect, f"{LONDON}{more}\n")
+    answer = await _ask(cli, prospect)
+    assert (answer.code, answer.err) == (0, "")
+
+
+@pytest.mark.usefixtures("ledger")
+async def test_a_number_in_place_of_a_decimal_is_still_refused(cli: Cli, prospect: Path) -> None:
+    _describe(prospect, f"{LONDON}location_evidence: [{{place: GB, source: gateway, kind: business, share: 5}}]\n")
+    refused(await _ask(cli, prospect), 2, "/location_evidence/0/share")

@@ -1,5 +1,6 @@
 """What a person does with a quarantined record, and that the account is held until somebody does."""
 
+import json
 from uuid import UUID
 
 import pytest
@@ -95,6 +96,26 @@ async def test_a_conflict_cannot_be_redriven_only_dismissed(ledger: Ledger) -> N
             await redriven(ledger, identity)
         await dismissed(ledger, identity)
     assert (await ledger.decisions())[-1][2] == "approve"
+
+
+async def test_a_copy_of_another_event_corrects_nothing(ledger: Ledger) -> None:
+    """Otherwise the account would be released, and nobody would have read what held it."""
+    await ledger.decide(signed_up())
+    identity = await put_aside(ledger, b"{")
+    for copy in (to_bytes(signed_up()), json.dumps(signed_up(), indent=2).encode()):
+        with pytest.raises(CannotResolve, match="dismiss the record"):
+            await redriven(ledger, identity, copy)
+    assert (await ledger.decisions())[-1][2] == "hold"
+
+
+async def test_a_record_that_names_an_event_decided_since_is_redriven_as_a_duplicate(ledger: Ledger) -> None:
+    broken = to_bytes(signed_up(legal_name=7))
+    identity = await put_aside(ledger, broken)
+    await ledger.decide(signed_up())
+    assert (await ledger.decisions())[-1][2] == "hold"
+    assert await redriven(ledger, identity, to_bytes(signed_up())) is Fate.DUPLICATE
+    assert (await ledger.decisions())[-1][2] == "approve"
+    assert await ledger.replay() == []
 
 
 async def test_no_such_record(ledger: Ledger) -> None:

@@ -17,7 +17,8 @@ from service.audit.journal import Scribe, leaf_of, link_of
 from service.decide.evaluate import evaluate
 from service.decide.facts import Assurance, Authorization, Element, Facts, Item
 from service.ledger.lanes import GENESIS, Head, murmur2
-from tests.policies import small_policy
+from service.policies.load import load_document
+from tests.policies import SMALL, nothing_beside
 
 GOLDEN = Path(__file__).parent / "golden"
 AT = datetime(2026, 6, 12, 21, 21, tzinfo=UTC)
@@ -68,7 +69,9 @@ HEADER = header_of(
 
 
 def _written() -> dict[str, bytes]:
-    policy = small_policy(held="fable-5").policy
+    # The small policy as it was then: the digest of its form is in the bytes.
+    then = SMALL.partition("  - rule: unreadable_places")[0].format(version="1", held="fable-5")
+    policy = load_document(then.encode(), "small.yaml", nothing_beside, nothing_beside).policy
     facts = encode_facts(FACTS)
     scribe = Scribe({3: Head(3, 12, GENESIS, AT)})
     scribe.write(3, "decision", decision_body(HEADER, evaluate(FACTS, policy, AT), policy, digest(facts)))

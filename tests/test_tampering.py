@@ -6,8 +6,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from service.audit.replay import Replay
 from service.ledger.engine import ROLES
+from service.ledger.lanes import read_heads
 from service.ledger.tables import HISTORY, metadata
+from service.policies import load_resolved
+from service.resolving import Person, dismiss
 from tests.events import account, closed, contract, event, flag, signed_up, to_bytes
 from tests.ledger import Ledger
 
@@ -31,12 +35,16 @@ MAY_INSERT = {
 
 @pytest.fixture
 async def lived_in(ledger: Ledger) -> Ledger:
-    """A ledger with a decision, a duplicate, a quarantined record, an end, and an activation."""
+    """A ledger with a decision, a duplicate, two quarantined records, one dismissed, an end, and an activation."""
     await ledger.decide(signed_up(), signed_up(), event("contract.signed.v1", contract()))
     await ledger.decide(
         event("account.signed_up.v1", account(account_id="b"), id="b"), ledger.next_record(b"{", key=b"b")
     )
     await ledger.decide(event("account.closed.v1", closed(version=2), id="x"))
+    await ledger.decide(ledger.next_record(b"[", key=b"c"))
+    (row,) = await ledger.rows("SELECT quarantine_id FROM ledger.quarantine WHERE account_id = 'c'")
+    async with ledger.engine("reviewer").begin() as tx:
+        await dismiss(tx, row.quarantine_id, Person(name="ann", reason="a test"), load_resolved)
     return ledger
 
 
@@ -116,6 +124,12 @@ CHANGES = {
     "a policy": ("policy", "resolved = resolved || ' '"),
     "who activated": ("policy_activation", "activated_by = 'mallory'"),
     "when it was activated": ("policy_activation", "effective_at = effective_at + interval '1 day'"),
+    "when that was written down": ("policy_activation", "recorded_at = recorded_at - interval '1 second'"),
+    "when a policy was published": ("policy", "published_at = published_at - interval '1 second'"),
+    "when a record was put aside": ("quarantine", "opened_at = opened_at - interval '1 second'"),
+    "when a record was dismissed": ("quarantine_resolution", "resolved_at = resolved_at - interval '1 second'"),
+    "a lower epoch": ("installation", "epoch = epoch - 1"),
+    "an epoch that jumps": ("installation", "epoch = epoch + 2"),
     "why a record was put aside": ("quarantine", "reason = 'EMPTY'"),
     "whose record was put aside": ("quarantine", "account_id = NULL"),
     "the head of a lane": ("lane", "head = set_byte(head, 0, (get_byte(head, 0) + 1) % 256)"),
@@ -165,7 +179,7 @@ async def test_a_single_change_is_found_by_replay(lived_in: Ledger, change: str)
 
 @pytest.mark.parametrize("table", sorted(table.name for table in HISTORY))
 async def test_a_single_missing_row_is_found_by_replay(lived_in: Ledger, table: str) -> None:
-    if table in {"quarantine_resolution", "policy_cancellation", "policy_signer_list", "policy_signature"}:
+    if table in {"policy_cancellation", "policy_signer_list", "policy_signature"}:
         pytest.skip("no row stands here; tests/test_signatures.py has those of policies")
     await lived_in.tamper(
         f"ALTER TABLE ledger.{table} DISABLE TRIGGER ALL",
@@ -199,11 +213,16 @@ async def test_lanes_that_are_gone_are_found(lived_in: Ledger) -> None:
     assert await lived_in.replay() != []
 
 
+FACTS = "facts = decode(replace(encode(facts, 'escape'), '{}', 'other'), 'escape')"
 KNOWN_CHANGES = {
-    "a flag is forgotten": "facts = decode(replace(encode(facts, 'escape'), 'military_use', 'other'), 'escape')",
+    "a flag is forgotten": FACTS.format("military_use"),
     "it is said to have ended": "ended = true",
     "its revision is lowered": "revision = revision - 1",
     "its facts are gone": "facts = ''",
+    "its version is raised, so that what comes is stale": "version = 999999",
+    "its version is lowered, so that what is old comes again": "version = 0",
+    "the content of its version is another": "content_sha256 = sha256('x')",
+    "it is said to lie in another lane": "lane = (lane + 1) % 16",
 }
 
 
@@ -213,6 +232,80 @@ async def test_what_is_known_of_a_subject_cannot_be_changed_unnoticed(ledger: Le
     async with ledger.engine("service").begin() as tx:
         await tx.execute(text(f"UPDATE ledger.subject SET {KNOWN_CHANGES[change]}"))
     assert await ledger.replay() != []
+
+
+async def test_a_subject_that_nobody_decided_cannot_be_added_unnoticed(ledger: Ledger) -> None:
+    """Its high version would make a stale event of every one that comes."""
+    await ledger.decide(signed_up())
+    forge = (
+        "INSERT INTO ledger.subject SELECT account_id, 'contract:c', lane, '', {version}, sha256('x'), 0, NULL, NULL,"
+        " false FROM ledger.subject"
+    )
+    for version in (0, 999_999):
+        async with ledger.engine("service").connect() as tx:
+            await tx.execute(text(forge.format(version=version)))
+            replay = Replay(tx=tx, load_policy=load_resolved, since=None)
+            found = [one async for one in replay.differences(await read_heads(tx))]
+        assert {one.where for one in found} == {"subject acct-1 contract:c"}
+
+
+async def test_a_version_that_was_raised_for_a_while_is_found(ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    for version in (999_999, 1):
+        async with ledger.engine("service").begin() as tx:
+            await tx.execute(text(f"UPDATE ledger.subject SET version = {version}"))
+        if version > 1:
+            update = event("account.updated.v1", account(version=2, headquartered_in="IR"))
+            assert (await ledger.decide(update)).fates == {"stale": 1}
+    assert [one.what for one in await ledger.replay()] == ["it calls version 2 stale, but 1 was known"]
+
+
+CLOSED_CHANGES = {
+    "a flag before the end is forgotten": FACTS.format("early"),
+    "a flag after the end is forgotten": FACTS.format("late"),
+    "a place is another": FACTS.format("GB"),
+    "its facts are gone": "facts = ''",
+    "its facts make no sense": "facts = 'x'",
+    "its version is raised": "version = 999999",
+}
+
+
+@pytest.mark.parametrize("change", [None, *sorted(CLOSED_CHANGES)])
+async def test_what_comes_back_with_a_closed_account_cannot_be_changed_unnoticed(
+    ledger: Ledger, change: str | None
+) -> None:
+    await ledger.decide(signed_up(), event("account.flagged.v1", flag(flag_id="early"), id="1"))
+    await ledger.decide(event("account.closed.v1", closed(version=2)))
+    await ledger.decide(event("account.flagged.v1", flag(flag_id="late"), id="2"))
+    assert await ledger.replay() == []
+    if change is not None:
+        async with ledger.engine("service").begin() as tx:
+            await tx.execute(text(f"UPDATE ledger.subject SET {CLOSED_CHANGES[change]}"))
+        assert await ledger.replay() != []
+
+
+async def test_an_account_that_was_never_open_may_be_closed_and_flagged(ledger: Ledger) -> None:
+    await ledger.decide(
+        event("account.closed.v1", closed(version=2)), event("account.flagged.v1", flag(flag_id="late"), id="2")
+    )
+    assert await ledger.replay() == []
+
+
+async def test_of_erased_records_only_that_they_are_erased_is_said(ledger: Ledger) -> None:
+    await ledger.decide(signed_up(), event("contract.signed.v1", contract()))
+    await ledger.decide(
+        event("account.updated.v1", account(), id="copy"),
+        event("account.closed.v1", closed(version=2)),
+        event("account.updated.v1", account(), id="old"),
+    )
+    await ledger.decide(event("account.flagged.v1", flag(), id="2"))
+    assert await ledger.replay() == []
+    async with ledger.engine("eraser").begin() as tx:
+        await tx.execute(text("DELETE FROM ledger.evidence"))
+    assert {one.what for one in await ledger.replay()} == {
+        "the record is not kept as evidence",
+        "the facts are not kept as evidence",
+    }
 
 
 async def test_an_event_that_is_accepted_before_it_comes_is_found(ledger: Ledger) -> None:

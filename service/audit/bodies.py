@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from service.audit.canonical import identity, instant
+from service.audit.canonical import digest, identity, instant
 from service.decide.decision import ItemVerdict, Outcome, Reason, Result, Verdict
 from service.decide.evaluate import ENGINE
 from service.decide.policy import Policy
 
 Body = dict[str, object]
+_UNLISTED_DIGITS = 16
 _OUTCOMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
 
 
@@ -90,7 +91,7 @@ def decision_body(header: Header, verdict: Verdict, policy: Policy, facts_sha256
         **_subject_body(header),
         "outcome": _OUTCOMES[verdict.outcome],
         "access": verdict.access.value,
-        "items": [_item(item) for item in verdict.items],
+        "items": [_item(item, policy) for item in verdict.items],
         "reasons": [_reason(reason, verdict, policy) for reason in verdict.reasons],
         "conditions": [{"kind": limit.kind, "places": limit.places} for limit in verdict.limits],
         "authority": None
@@ -145,9 +146,9 @@ def read_header(body: Mapping[str, Any]) -> Header:
     )
 
 
-def _item(item: ItemVerdict) -> Body:
+def _item(item: ItemVerdict, policy: Policy) -> Body:
     return {
-        "model": item.model,
+        "model": published_model(item.model, policy),
         "delivery": item.delivery,
         "outcome": _OUTCOMES[item.outcome],
         "reasons": item.rules,
@@ -156,6 +157,7 @@ def _item(item: ItemVerdict) -> Body:
 
 def _reason(reason: Reason, verdict: Verdict, policy: Policy) -> Body:
     rule = policy.rule(reason.rule)
+    named = [(published_model(item.model, policy), item.delivery) for item in (verdict.items[i] for i in reason.items)]
     return {
         "rule": rule.name,
         "title": rule.title,
@@ -168,5 +170,12 @@ def _reason(reason: Reason, verdict: Verdict, policy: Policy) -> Body:
         "customer_message": rule.customer_message or None if reason.result is not Result.UNKNOWN else None,
         "missing": reason.missing,
         "clears": rule.clears,
-        "items": [f"{verdict.items[index].model}/{verdict.items[index].delivery}" for index in reason.items],
+        "items": [f"{name}/{delivery}" for name, delivery in named],
     }
+
+
+def published_model(model: str, policy: Policy) -> str:
+    """A model that was asked for, as published: what the catalogue does not know may be somebody's name."""
+    if model in policy.catalogue:
+        return model
+    return f"unlisted:{digest(model.encode()).hex()[:_UNLISTED_DIGITS]}"

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,9 @@ import orjson
 
 from service.audit.bodies import decision_body, ended_body, read_header
 from service.audit.canonical import canonical, digest
-from service.audit.facts import decode_facts, decode_own, encode_facts
+from service.audit.facts import decode_facts
 from service.audit.journal import FORMAT, leaf_of, link_of
+from service.audit.retelling import UNREADABLE, Retelling, known_hash, read_again
 from service.decide.evaluate import ENGINE, evaluate
 from service.decide.policy import Policy
 from service.ledger.consistency import mismatched_rows
@@ -27,13 +29,11 @@ from service.ledger.history import (
 )
 from service.ledger.lanes import GENESIS, Head
 from service.ledger.policies import Activation, list_activations, resolved_policy
-from service.ledger.subjects import ACCOUNT, StandingAccount, Subject, walk_accounts
-from service.normalise import NOTHING, standing_facts
+from service.ledger.subjects import ACCOUNT, Subject, walk_accounts
 from service.policies.approval import signature_faults
+from service.reading import Event
 
 CHUNK = 500
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What reading bytes may raise that somebody has tampered with. A replay reports them and goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,6 @@ class Replay:
                 yield difference
         async for difference in self._evidence():
             yield difference
-        async for difference in self._subjects():
-            yield difference
         for where, what in await signature_faults(self.tx):
             yield Difference(where, what)
         if self._bodies_are_json:  # Otherwise PostgreSQL cannot compare rows with bodies; differences stand already.
@@ -88,22 +86,26 @@ class Replay:
 
     async def _lane(self, head: Head) -> AsyncIterator[Difference]:
         link, seq = GENESIS, 0
+        told = Retelling()
         while rows := await read_lane(self.tx, head.lane, after_seq=seq, limit=CHUNK):
             for row in rows:
                 for what in _chain_faults(row, link, seq + 1):
                     yield Difference(f"{row.lane}/{row.seq}", what)
                 link, seq = row.link, row.seq
                 self.progress.entries += 1
-            async for difference in self._decisions(rows):
+            async for difference in self._decisions(rows, told):
                 yield difference
+        async for difference in self._subjects(head.lane, told):
+            yield difference
         if seq != head.next_seq - 1 or link != head.link:
             yield Difference(
                 f"{head.lane}/{seq}", f"the lane must end at entry {head.next_seq - 1} with the head's link"
             )
 
-    async def _decisions(self, rows: Sequence[JournalRow]) -> AsyncIterator[Difference]:
+    async def _decisions(self, rows: Sequence[JournalRow], told: Retelling) -> AsyncIterator[Difference]:
         stored = await decisions_at(self.tx, [(row.lane, row.seq) for row in rows])
         bodies = {(row.lane, row.seq): _read_body(row.body) for row in rows}
+        events = await self._events([body for body in bodies.values() if body])
         facts = await read_evidence(self.tx, [_hash(body, "facts_sha256") for body in bodies.values() if body])
         for row in rows:
             place = row.lane, row.seq
@@ -114,10 +116,22 @@ class Replay:
                 continue
             try:
                 faults = await self._entry(row, body, stored.get(place), facts.get(_hash(body, "facts_sha256")))
+                faults += told.tell(row, body, events.get(_hash(body, "raw_sha256")))
             except UNREADABLE as error:
                 faults = [f"the body cannot be read ({type(error).__name__})"]
             for what in faults:
                 yield Difference(f"{row.lane}/{row.seq}", what)
+
+    async def _events(self, bodies: Sequence[Mapping[str, Any]]) -> dict[bytes, Event]:
+        """The events of which entries tell, by the sha256 of their records; those that are erased are left out."""
+        of = {_hash(body, "raw_sha256"): body for body in bodies if body.get("raw_sha256")}
+        events: dict[bytes, Event] = {}
+        for sha256, content in (await read_evidence(self.tx, list(of))).items():
+            with suppress(*UNREADABLE):  # The entry's own faults are told where it is looked at.
+                event = read_again(of[sha256], content)
+                if event is not None and event.raw_sha256 == sha256:
+                    events[sha256] = event
+        return events
 
     async def _entry(
         self, row: JournalRow, body: Mapping[str, Any], decision: DecisionRow | None, facts: bytes | None
@@ -165,13 +179,27 @@ class Replay:
             policy = self._policies[sha256] = self.load_policy(resolved)
         return policy
 
-    async def _subjects(self) -> AsyncIterator[Difference]:
-        """What is currently known must be what the standing decisions were made on: the next one builds on it."""
-        async for account in walk_accounts(self.tx):
+    async def _subjects(self, lane: int, told: Retelling) -> AsyncIterator[Difference]:
+        """What is currently known must be what was told and decided on: the next decision builds on it."""
+        async for account in walk_accounts(self.tx, lane):
             for subject, decided_on in account.subjects:
-                if not subject.ended and decided_on is not None and _known_hash(account, subject) != decided_on:
-                    where = f"subject {subject.account_id} {subject.subject_id}"
-                    yield Difference(where, "its facts are not those that its standing decision was made on")
+                faults = told.faults_of(subject)
+                if not subject.ended and decided_on is not None and known_hash(account, subject) != decided_on:
+                    faults.append("its facts are not those that its standing decision was made on")
+                if subject.ended and subject.subject_id == ACCOUNT:
+                    faults += await self._closed(subject, told)
+                for what in faults:
+                    yield Difference(f"subject {subject.account_id} {subject.subject_id}", what)
+
+    async def _closed(self, account: Subject, told: Retelling) -> list[str]:
+        sha256 = told.decided_on(account.account_id)
+        facts = None if sha256 is None else (await read_evidence(self.tx, [sha256])).get(sha256)
+        if sha256 is not None and facts is None:
+            return []  # That they are erased is said where they were decided on.
+        try:
+            return told.faults_of_ended(account, facts)
+        except UNREADABLE as error:
+            return [f"its facts cannot be read ({type(error).__name__})"]
 
     async def _rows(self) -> AsyncIterator[Difference]:
         try:
@@ -185,22 +213,6 @@ class Replay:
             self.progress.evidence += 1
             if digest(content) != sha256:
                 yield Difference(f"evidence {sha256.hex()}", "the content has another sha256")
-
-
-def _known_hash(of: StandingAccount, subject: Subject) -> bytes | None:
-    """The sha256 of the facts of a subject as they follow from what is stored of it and its account now."""
-    account = next((one for one, _ in of.subjects if one.subject_id == ACCOUNT), None)
-    try:
-        facts = standing_facts(
-            subject.key,
-            account=NOTHING if account is None or not account.facts else decode_own(account.facts),
-            own=None if subject is account else decode_own(subject.facts) if subject.facts else NOTHING,
-            known=account is not None and account.is_known,
-            held=of.open_records > 0,
-        )
-    except UNREADABLE:
-        return None
-    return digest(encode_facts(facts))
 
 
 def _chain_faults(row: JournalRow, previous: bytes, expected_seq: int) -> list[str]:

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from service.cli.connect import ledger, run
-from service.cli.documents import load
-from service.cli.output import Misuse
+from service.cli.documents import is_directory, is_file, load
+from service.cli.output import Failed, Misuse
 from service.decide.policy import Policy
-from service.ledger.policies import list_policies, policy_document, resolved_policy
-from service.policies import load_resolved
+from service.ledger.policies import list_policies, policy_document
+from service.policies import PolicyRefused, load_resolved
 from service.policies.refusal import suggestion
+from service.policies.stored import stored_bytes
 
 
 def find_candidate(text: str) -> tuple[Policy, bytes]:
@@ -17,11 +18,16 @@ def find_candidate(text: str) -> tuple[Policy, bytes]:
     Misuse when there is neither, Failed when the document is refused.
     """
     file = Path(text)
-    if file.is_file():
+    if is_file(file):
         loaded = load(file)
         return loaded.policy, loaded.resolved
-    resolved = run(_published(text))
-    return load_resolved(resolved), resolved
+    if is_directory(file):
+        raise Misuse(f"expected a document or a published version, but {text} is a directory; name one document in it")
+    try:
+        resolved = run(_published(text))
+        return load_resolved(resolved), resolved
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
 
 
 async def _published(version: str) -> bytes:
@@ -30,4 +36,4 @@ async def _published(version: str) -> bytes:
         if found is None:
             known = [one.version for one in await list_policies(tx)]
             raise Misuse(f"expected a file or a published version, got '{version}'{suggestion(version, known)}")
-        return await resolved_policy(tx, found[0])
+        return await stored_bytes(tx, found[0])

@@ -11,10 +11,11 @@ from service import app
 from service.cli import words
 from service.cli.candidate import find_candidate
 from service.cli.output import AsJson, Misuse, emit, example, say, say_table
+from service.cli.words import joined
 from service.decide.decision import Outcome, Verdict
 from service.decide.policy import Policy
 from service.policies.counterexample import MOST_FACTS, Counterexample, Search, search
-from service.policies.diff import Change, changed_rules, changes
+from service.policies.diff import Change, changed_rules, changes, unsearched
 from service.policies.model import read_instant
 
 EXAMPLE = example("exportgate policy diff deploy/policies/2026-06-12.yaml deploy/policies/2026-06-26.yaml")
@@ -39,18 +40,28 @@ def diff_policies(
     instant = app.clock() if as_of is None else _instant(as_of)
     found = changes(before, after)
     searched = search(one, two, changed_rules(before, after), instant)
+    terms = unsearched(before, after)
     if as_json:
-        emit(_as_object((one, two), instant, found, searched))
+        emit({**_as_object((one, two), instant, found, searched), "not_searched": terms})
         return
     if not found:
         say(f"{one.version} and {two.version} say the same.")
         return
     rows = [[change.kind, change.name, *_told(change)] for change in found]
     say_table(["what", "name", "how", "before", "after"], rows, none="")
+    if terms:
+        say(f"\nNot searched, since no facts of a customer show it: what {joined(terms)} {_change(terms)}.")
+    if not searched.asked:
+        say(f"\nNot searched: no rule that differs is in force at {words.moment(instant)}; nothing was varied.")
+        return
     for policy, other, found_one in ((one, two, searched.only_first), (two, one, searched.only_second)):
         say("\n" + _counterexample(policy, other, found_one, searched))
     if searched.fixed:
         say(f"Not varied, since they follow from other facts: {', '.join(sorted(searched.fixed))}.")
+
+
+def _change(terms: list[str]) -> str:
+    return "changes" if len(terms) == 1 else "change"
 
 
 def _instant(text: str) -> datetime:
@@ -119,6 +130,7 @@ def _as_object(
         "as_of": as_of,
         "changes": found,
         "tried": searched.tried,
+        "searched": searched.asked > 0,
         "complete_facts": searched.complete,
         "not_varied": sorted(searched.fixed),
         "only_first_approves": _example(searched.only_first),

@@ -64,9 +64,25 @@ def load(file: Path) -> LoadedPolicy:
         raise Misuse(f"expected a policy document, but {file} cannot be read: {error.strerror}") from None
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False also for a name that no file can have, such as one that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a directory is there; False also for a name that none can have."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def policy_paths(path: Path) -> list[Path]:
     """The file itself, or the documents of a directory. Misuse where it holds none."""
-    if not path.is_dir():
+    if not is_directory(path):
         return [path]
     found = policy_files(path)
     if not found:

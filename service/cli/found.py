@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
+from service.audit.bodies import published_model
 from service.cli import words
 from service.decide.condition import (
     All,
@@ -66,9 +67,13 @@ class Finder:
         if not active.rule.per_item or not named:
             return values
         model, _, delivery = named[0].rpartition("/")
-        asked = (one for one in facts.items if (one.model, one.delivery) == (model, delivery))
+        asked = (one for one in facts.items if _is_named(one, model, delivery, self.policy))
         item = next(asked, Item(model=model, delivery=delivery, release=None, volume=None))
         return with_item(values, item, self.policy.catalogue)
+
+
+def _is_named(item: Item, model: str, delivery: str, policy: Policy) -> bool:
+    return (published_model(item.model, policy), item.delivery) == (model, delivery)
 
 
 def _because(condition: Condition, values: Values, *, wanted: bool) -> Iterator[tuple[str, words.Shown]]:

@@ -1,14 +1,17 @@
 """`exportgate policy new`: begin a version that extends another one."""
 
+import re
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from service import app
 from service.cli.documents import load
-from service.cli.output import Misuse, emit_bytes, example, say
+from service.cli.output import Failed, Misuse, emit_bytes, example, say
 from service.policies.draft import draft
+from service.policies.model import KEY
 
 EXAMPLE = example("exportgate policy new 2026-12-01 --from deploy/policies/2026-06-30.yaml")
 
@@ -23,14 +26,18 @@ def new(
 
     Nothing is ever overwritten.
     """
-    if Path(version).name != version or not version:
-        raise Misuse(f"expected a version that can name a file, got '{version}'")
+    if not re.fullmatch(KEY, version):
+        raise Misuse(f"expected a version of letters, digits, '.', '_' and '-', at most 63, got {version!a}")
+    if not title.strip() or not title.isprintable():
+        raise Misuse(f"--title: expected text on one line that says something, got {title!a}")
     above = load(parent).policy
+    if not above.catalogue:
+        raise Failed(f"{parent} has an empty catalogue, so a version of it is about no model; name its models first")
     text = draft(
         policy=above.name,
         version=version,
         title=_quoted(title),
-        parent=above.version if not above.version[:1].isdigit() else f'"{above.version}"',
+        parent=above.version,
         models=sorted(above.catalogue),
         now=app.clock(),
     )
@@ -45,7 +52,8 @@ def new(
     say(f"{file} extends {above.version}. Write its rules and cases, then:")
     for step in ("lint {file}", "test {file}", "diff {parent} {file}", "simulate {file}", "publish {file} --by NAME"):
         # Not wrapped, since it is there to be copied.
-        emit_bytes(f"  exportgate policy {step.format(file=file, parent=parent)}\n".encode())
+        command = step.format(file=quote(str(file)), parent=quote(str(parent)))
+        emit_bytes(f"  exportgate policy {command}\n".encode())
 
 
 def _quoted(text: str) -> str:

@@ -40,15 +40,13 @@ from service.cli.simulate import EXAMPLE as SIMULATE_EXAMPLE
 from service.cli.simulate import simulate_policy
 from service.cli.versions import find_version, list_versions
 from service.cli.words import plural
-from service.ledger.policies import (
-    resolved_policy,
-)
 from service.ledger.signers import signatures_demanded
-from service.policies import LoadedPolicy
+from service.policies import LoadedPolicy, PolicyRefused
 from service.policies.cases import run_cases
 from service.policies.lifecycle import publish as publish_policy
 from service.policies.lint import errors
 from service.policies.signers import NEEDED
+from service.policies.stored import stored_bytes
 
 app = typer.Typer(help="Publish, activate, show and test policy versions.")
 app.command("facts", short_help="Print every fact a policy may ask for.", epilog=example("exportgate policy facts"))(
@@ -169,4 +167,9 @@ async def _next_step(version: str) -> str:
 async def _show(version: str, *, resolved: bool) -> bytes:
     async with ledger("auditor") as tx:
         sha256, document = await find_version(tx, version)
-        return await resolved_policy(tx, sha256) + b"\n" if resolved else document
+        if not resolved:
+            return document
+        try:
+            return await stored_bytes(tx, sha256) + b"\n"
+        except PolicyRefused as refusal:
+            raise Failed(str(refusal)) from None

@@ -7,9 +7,14 @@ import typer
 
 from service.cli.connect import ledger, run
 from service.cli.output import AsJson, By, Failed, Misuse, Reason, clock, emit, example, say, say_table
+from service.cli.words import plural
 from service.ledger.positions import Position, list_positions
 from service.lifting import CannotLift, Lifted, lift_halt
 from service.resolving import Person
+
+_MOST_PARTITIONS = 2**31 - 1
+_LAST_OFFSET = 2**63 - 2
+"""Kafka counts partitions in 32 bits and offsets in 64; one more must follow the last."""
 
 app = typer.Typer(help="See how far every partition is decided; let a halted one go on.")
 
@@ -36,7 +41,9 @@ def list_(*, as_json: AsJson = False) -> None:
 )
 def accept_gap(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic, without the installation's prefix.")],
-    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="The partition's number.")],
+    partition: Annotated[
+        int, typer.Argument(metavar="PARTITION", min=0, max=_MOST_PARTITIONS, help="The partition's number.")
+    ],
     by: By,
     reason: Reason,
     *,
@@ -45,9 +52,13 @@ def accept_gap(
         typer.Option(
             metavar="OFFSET",
             min=0,
+            max=_LAST_OFFSET,
             help="Where to go on. RECORDS_LOST: where the log begins now. TOPIC_CHANGED: 0 unless given.",
         ),
     ] = None,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Pass over what the log still holds before --to; nobody decides it.")
+    ] = False,
     cluster: Annotated[
         str | None, typer.Option(metavar="ID", help="Needed when the partition is halted on several clusters.")
     ] = None,
@@ -55,17 +66,31 @@ def accept_gap(
 ) -> None:
     """Lift a halt: records that are lost are given up; a topic made anew is read from its beginning, nothing twice.
 
-    The workers take the partition up by themselves. Nothing before --to will be decided: what is there, is passed over.
+    The workers take the partition up by themselves. Nothing before --to will be decided: where the log still holds
+    records there, --give-up says that they are to be passed over.
     """
     person = Person(name=by, reason=reason)
-    lifted = run(_lift(topic, partition, cluster, person, to))
+    lifted = run(_lift(topic, partition, cluster, person, to, give_up=give_up))
     if as_json:
         emit(lifted)
         return
     say(
         f"Lifted by {by}: partition {partition} of {topic} goes on at offset {lifted.to_offset}; before, "
         f"{lifted.from_offset} would have been next. It was halted because of {lifted.halt_reason}."
+        + _passed_over(lifted)
     )
+
+
+def _passed_over(lifted: Lifted) -> str:
+    lost, given_up = plural(lifted.lost, "offset"), plural(lifted.given_up, "offset")
+    told = f" {lost} before the log's beginning {_are(lifted.lost)} lost." if lifted.lost else ""
+    if lifted.given_up:
+        told += f" {given_up} that the log may hold {_are(lifted.given_up)} given up."
+    return told
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 async def _list() -> Sequence[Position]:
@@ -73,7 +98,9 @@ async def _list() -> Sequence[Position]:
         return await list_positions(tx)
 
 
-async def _lift(topic: str, partition: int, cluster: str | None, person: Person, to: int | None) -> Lifted:
+async def _lift(
+    topic: str, partition: int, cluster: str | None, person: Person, to: int | None, *, give_up: bool
+) -> Lifted:
     try:
         async with ledger("reviewer") as tx:
             halted = [
@@ -89,6 +116,8 @@ async def _lift(topic: str, partition: int, cluster: str | None, person: Person,
                     "say which with --cluster"
                 )
             chosen = halted[0] if halted else cluster or ""
-            return await lift_halt(tx, cluster=chosen, topic=topic, partition=partition, person=person, to_offset=to)
+            return await lift_halt(
+                tx, cluster=chosen, topic=topic, partition=partition, person=person, to_offset=to, give_up=give_up
+            )
     except CannotLift as error:
         raise Failed(str(error)) from None

@@ -12,9 +12,10 @@ from service.cli.explain import outline
 from service.cli.found import Finder
 from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, say
 from service.decide.policy import Policy
-from service.ledger.policies import read_pin, resolved_policy
-from service.policies import PolicyRefused, load_resolved
+from service.ledger.policies import read_pin
+from service.policies import PolicyRefused
 from service.policies.document import read_document
+from service.policies.stored import stored_policy
 from service.prechecking import BadProspect, Prospect, decide_prospect, note_precheck, read_prospect
 
 EXAMPLE = example('exportgate policy precheck prospect.yaml --by ann --reason "tender 17"')
@@ -52,7 +53,8 @@ def precheck(
 def _prospect(file: str) -> Prospect:
     try:
         text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return read_prospect(dict(read_document(text, "stdin" if file == "-" else Path(file).name).tree))
+        tree: dict[str, object] = dict(read_document(text, "stdin" if file == "-" else Path(file).name).tree)
+        return read_prospect(tree, run(now()).date())
     except OSError as error:
         raise Misuse(f"expected a prospect, but {file} cannot be read: {error.strerror}") from None
     except (PolicyRefused, BadProspect) as error:
@@ -64,7 +66,10 @@ async def _in_force() -> Policy:
         pin = await read_pin(tx, None)
         if pin.policy_sha256 is None:
             raise Failed("no policy is in force; name one with --policy, or activate one")
-        return load_resolved(await resolved_policy(tx, pin.policy_sha256))
+        try:
+            return await stored_policy(tx, pin.policy_sha256)
+        except PolicyRefused as refusal:
+            raise Failed(str(refusal)) from None
 
 
 async def _note(body: dict[str, object], by: str, reason: str) -> None:

@@ -66,9 +66,12 @@ def simulate_policy(
 
     Ctrl-C stops it and tells what was found so far.
     """
-    period = None if since is None and until is None else Period(since=_instant(since), until=_instant(until))
+    begin, end, then = _instant(since, "--since"), _instant(until, "--until"), _instant(as_of, "--as-of")
+    period = None if since is None and until is None else Period(since=begin, until=end)
+    if period is not None and period.since and period.until and period.since >= period.until:
+        raise Misuse(f"--until {until} is not after --since {since}, so nothing lies between them")
     policy, resolved = find_candidate(candidate)
-    work = Work(policy=policy, resolved=resolved, as_of=_instant(as_of) or run(now()), samples=samples)
+    work = Work(policy=policy, resolved=resolved, as_of=then or run(now()), samples=samples)
     tally, total = run(_simulate(work, period, workers or os.cpu_count() or 1))
     if svg is not None:
         _draw(svg, picture(tally, policy.version))
@@ -83,11 +86,11 @@ def simulate_policy(
         warn(f"interrupted after {done:,} of {total:,} decisions")
 
 
-def _instant(text: str | None) -> datetime | None:
+def _instant(text: str | None, option: str) -> datetime | None:
     try:
         return None if text is None else read_instant(text)
     except ValueError as error:
-        raise Misuse(str(error)) from None
+        raise Misuse(f"{option}: {error}") from None
 
 
 def _draw(file: Path, drawing: str) -> None:

@@ -15,11 +15,13 @@ from service.cli.found import Finder
 from service.cli.output import Failed, Misuse
 from service.cli.words import few
 from service.decide.facts import Facts
+from service.decide.policy import Policy
 from service.ledger.engine import Tx
 from service.ledger.history import DecisionRow, decisions_of, find_decision, journal_entry, read_evidence
-from service.ledger.policies import Activation, list_activations, resolved_policy
+from service.ledger.policies import Activation, list_activations
 from service.ledger.subjects import ACCOUNT, find_subjects
-from service.policies import load_resolved
+from service.policies import PolicyRefused
+from service.policies.stored import stored_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +92,20 @@ def _revision(row: DecisionRow) -> tuple[int, int]:
     return row.epoch, row.revision
 
 
+async def _law(tx: Tx, sha256: bytes) -> Policy:
+    try:
+        return await stored_policy(tx, sha256)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
+
+
 async def _story(tx: Tx, row: DecisionRow, body: dict[str, Any]) -> Story:
     rows = [one for one in await decisions_of(tx, row.account_id) if one.subject_id == row.subject_id]
     later = sorted((one for one in rows if _revision(one) > _revision(row)), key=_revision)
     subjects = await find_subjects(tx, row.account_id)
     in_force, until = _activation(await list_activations(tx), row.decided_at)
     finder = Finder(
-        policy=load_resolved(await resolved_policy(tx, row.policy_sha256)),
+        policy=await _law(tx, row.policy_sha256),
         facts=await _facts(tx, row.facts_sha256),
         as_of=row.decided_at,
     )

@@ -24,6 +24,13 @@ def same_place(place: str, other: str) -> Truth:
     return None if other.startswith(place + "-") else False
 
 
+def differing_places(place: str, other: str) -> Truth:
+    """Whether two places are not the same, whichever is named first: a country and a region of it may be."""
+    if place == other:
+        return False
+    return None if other.startswith(place + "-") or place.startswith(other + "-") else True
+
+
 def _place_in(wanted: frozenset[str]) -> Callable[[str], Truth]:
     parents = frozenset(entry.partition("-")[0] for entry in wanted if "-" in entry)
 

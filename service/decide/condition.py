@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from service.decide.comparison import COMPARISONS, Operand, Test, Truth, same_place
+from service.decide.comparison import COMPARISONS, Operand, Test, Truth, differing_places
 from service.decide.facts import Value
 from service.decide.vocabulary import VOCABULARY
 
@@ -236,8 +236,7 @@ def _differs(fact: str, other: str) -> Test:
         if one is None or two is None:
             return None
         if isinstance(one, str) and isinstance(two, str):
-            same = same_place(one, two)
-            return None if same is None else not same
+            return differing_places(one, two)
         return one != two
 
     return differs

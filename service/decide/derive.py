@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from service.decide.dealings import contract_foreign, dealt_with, placed_parties, places_of
 from service.decide.facts import Assurance, Element, Facts, Item, Value
 
 COUNTRY_FACTS = ("customer.registered_in", "customer.organized_in", "customer.billing_in", "customer.payment_in")
@@ -31,14 +32,23 @@ def derive(facts: Facts) -> dict[str, Value]:
     home = _home_places(values)
     if home:
         values["customer.home_places"] = home
-    places = _all_places(home, values)
+    parties = values.get("parties")
+    dealing: tuple[Element, ...] = ()
+    if isinstance(parties, tuple):
+        placed = placed_parties(parties, values.get("account.id"))
+        values["parties"] = placed
+        dealing = dealt_with(placed)
+    foreign_deal = contract_foreign(values, dealing)
+    if foreign_deal is not None:
+        values["contract.foreign"] = foreign_deal
+    places = _all_places(places_of(dealing).union(home), values)
     if places:
         values["customer.places"] = places
         values["customer.abroad"] = any(place[:2] != "US" for place in places)
     evidence = values.get("location.evidence")
     if isinstance(evidence, tuple):
         values["location.evidence"] = _with_regions(evidence)
-        values["location.presence"] = _presence(evidence)
+        values["location.presence"] = _presence(evidence, values.get("customer.headquartered_in"))
     foreign = _person_foreign(values) if values.get("subject.kind") == "user" else _customer_foreign(values)
     if foreign is not None:
         values["person.foreign"], assured = foreign
@@ -74,8 +84,8 @@ def _home_places(values: Mapping[str, Value]) -> tuple[str, ...]:
     return tuple(sorted(named.difference([site.partition("-")[0] for site in sites if "-" in site])))
 
 
-def _all_places(home: tuple[str, ...], values: Mapping[str, Value]) -> tuple[str, ...]:
-    found = set(home)
+def _all_places(others: frozenset[str], values: Mapping[str, Value]) -> tuple[str, ...]:
+    found = set(others)
     located = values.get("person.located_in")
     if isinstance(located, str):
         found.add(located)
@@ -89,26 +99,58 @@ _NOT_A_USER = ("cloud", "anonymizer")
 """A server's address is not the user's place, and an anonymizer hides it."""
 
 
-def _presence(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
-    """Observations summed up by place, so that many small ones weigh what they weigh together."""
+_TOLD_APART = ("UA",)
+"""Countries whose regions the law tells apart (15 CFR 746.6). Any other country is one place, its regions added up."""
+
+
+def _presence(evidence: tuple[Element | str, ...], seat: Value | None) -> tuple[Element, ...]:
+    """Observations summed up by place, so that many small ones weigh what they weigh together.
+
+    What was not measured has an element of its own, which no measured sighting outweighs.
+    """
+    seen = [one for one in evidence if not isinstance(one, str) and one.get("evidence.kind") not in _NOT_A_USER]
     by_place: dict[str, list[Element]] = {}
-    for one in evidence:
-        if not isinstance(one, str) and one.get("evidence.kind") not in _NOT_A_USER:
-            place = one.get("evidence.place")
-            if isinstance(place, str):
-                by_place.setdefault(place, []).append(one)
-    return tuple([_summed(place, by_place[place]) for place in sorted(by_place)])
+    for one in seen:
+        place = one.get("evidence.place")
+        if isinstance(place, str):
+            by_place.setdefault(_place_of(place, seat), []).append(one)
+    # Who was seen somewhere in a country may have been in this region of it.
+    near = {
+        place: [*found, *by_place.get(place[:2], ())] if "-" in place else found for place, found in by_place.items()
+    }
+    return tuple([element for place in sorted(near) for element in _summed(place, near[place])])
 
 
-def _summed(place: str, seen: list[Element]) -> Element:
+def _place_of(seen: str, seat: Value | None) -> str:
+    """The place a sighting counts for. Where the seat names a region of it, a bare country is that region."""
+    if seen[:2] not in _TOLD_APART:
+        return seen[:2]
+    return seat if isinstance(seat, str) and seat.startswith(seen + "-") else seen
+
+
+def _summed(place: str, seen: list[Element]) -> list[Element]:
     summed: dict[str, str | int | Decimal] = {"presence.place": place}
-    days = [value for one in seen if isinstance(value := one.get("evidence.days"), int)]
+    days = _days(seen)
     shares = [value for one in seen if isinstance(value := one.get("evidence.share"), Decimal)]
     if days:
-        summed["presence.days"] = max(days)
+        summed["presence.days"] = sum(days)
     if shares:
         summed["presence.share"] = sum(shares[1:], shares[0])
-    return summed
+    unmeasured = any("evidence.days" not in one and "evidence.share" not in one for one in seen)
+    if not unmeasured:
+        return [summed]
+    return [{"presence.place": place}, summed] if len(summed) > 1 else [summed]
+
+
+def _days(seen: list[Element]) -> list[int]:
+    """Days by what was written as the place: networks of one place may tell of the same days, regions need not."""
+    most: dict[object, int] = {}
+    for one in seen:
+        days = one.get("evidence.days")
+        if isinstance(days, int):
+            written = one.get("evidence.place")
+            most[written] = max(days, most.get(written, 0))
+    return list(most.values())
 
 
 def _with_regions(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:

@@ -57,7 +57,13 @@ PRESENCE = table(
         _T.PLACE,
         "where the customer was observed by residential, business, mobile or unknown networks",
     ),
-    spec("presence.days", _T.WHOLE, "most days that one of these networks tells", "no days measured", unit="days"),
+    spec(
+        "presence.days",
+        _T.WHOLE,
+        "most days that one of these networks tells, regions added up",
+        "no days measured",
+        unit="days",
+    ),
     spec(
         "presence.share",
         _T.DECIMAL,
@@ -69,7 +75,18 @@ PRESENCE = table(
 PARTY = table(
     spec("party.role", _T.TEXT, "role of the party: 15 CFR 748.5, or owner, director, beneficial owner"),
     spec("party.kind", _T.TEXT, "what the party is", values="individual organization government"),
-    spec("party.countries", _T.PLACES, "countries the party is connected with"),
+    spec(
+        "party.countries", _T.PLACES, "of an individual: nationalities; of any other: where it is registered and sits"
+    ),
+    spec("party.located_in", _T.PLACE, "where the party is"),
+    spec(
+        "party.places",
+        _T.PLACES,
+        "where the party is or is registered; a nationality is no place",
+        "of an individual: its address is not stated; of others: no country either",
+        derived=True,
+    ),
+    spec("party.is_customer", _T.BOOLEAN, "its handle is the id of the account", "never", derived=True),
     spec("party.id", _T.TEXT, "handle by which owners and authorizations name the party"),
 )
 MATCH = table(
@@ -137,6 +154,7 @@ FLAG = table(
         "weapons_of_mass_destruction other",
     ),
     spec("flag.severity", _T.TEXT, "how grave the report is", "never", values="low medium high severe"),
+    spec("flag.raised_at", _T.INSTANT, "when it was last seen; an older withdrawal does not take it back"),
 )
 RED_FLAG = table(
     spec("red_flag.edition", _T.TEXT, "edition of Supplement No. 3 to 15 CFR part 732"),

@@ -5,7 +5,7 @@ A pure function: the same input gives the same answer, whatever the order of key
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from service.decide.comparison import Truth
@@ -29,6 +29,7 @@ from service.decide.waiver import end_of, waives
 
 Values = Mapping[str, Value]
 
+_LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 _NO_LICENSE_REQUIRED = Authority(kind="no_license_required", number=None)
 
 ENGINE = "exportgate-decide/1"
@@ -220,5 +221,6 @@ def _valid_until(hearing: _Hearing, used: list[Authorization]) -> datetime | Non
     """The earliest end of what the approval rests on, or of the time for which the policy lets an approval stand."""
     ends = [end_of(one) for one in used]
     if hearing.policy.valid_for is not None:
-        ends.append(hearing.as_of + hearing.policy.valid_for)
+        # Near the last instant that there is, an approval lasts until then.
+        ends.append(min(hearing.as_of, _LAST_INSTANT - hearing.policy.valid_for) + hearing.policy.valid_for)
     return min(ends, default=None)

@@ -59,7 +59,12 @@ VOCABULARY: Mapping[str, FactSpec] = table(
     spec("customer.billing_in", _T.PLACE, "billing country"),
     spec("customer.payment_in", _T.PLACE, "country the payment comes from"),
     spec("customer.declared_in", _T.PLACE, "where the customer says it is"),
-    spec("customer.unreadable_places", _T.TEXTS, "fields that held no ISO 3166 code", "never"),
+    spec(
+        "customer.unreadable_places",
+        _T.TEXTS,
+        "fields that could not be read, such as a place that is no ISO 3166 code",
+        "never",
+    ),
     spec("customer.users_population", _T.TEXT, "who its users are", values="us_only mixed unknown"),
     spec("customer.end_uses", _T.TEXTS, "declared end uses"),
     spec("customer.owners_disclosed", _T.BOOLEAN, "whether the owners were disclosed"),
@@ -130,7 +135,13 @@ VOCABULARY: Mapping[str, FactSpec] = table(
         derived=True,
     ),
     spec("location.evidence", _T.ELEMENTS, "observed network locations", elements=EVIDENCE),
-    spec("location.presence", _T.ELEMENTS, "the same, summed up by place", derived=True, elements=PRESENCE),
+    spec(
+        "location.presence",
+        _T.ELEMENTS,
+        "the same, summed up by country, and in Ukraine by region",
+        derived=True,
+        elements=PRESENCE,
+    ),
     spec("parties", _T.ELEMENTS, "other parties to the transaction, 15 CFR 748.5", elements=PARTY),
     spec("person.us_status", _T.TEXT, "8 USC 1324b(a)(3)", values="citizen permanent_resident protected none"),
     spec("person.citizenships", _T.PLACES, "citizenships"),
@@ -144,6 +155,13 @@ VOCABULARY: Mapping[str, FactSpec] = table(
     spec("contract.deliver_to", _T.PLACES, "delivery destinations"),
     spec("contract.value_usd", _T.DECIMAL, "value of the contract, when it is in USD", unit="USD"),
     spec("contract.end_uses", _T.TEXTS, "end uses of the signed end-use statement"),
+    spec(
+        "contract.foreign",
+        _T.BOOLEAN,
+        "a delivery leaves the United States, or a party (owners and directors apart) is not of the United States",
+        "it hangs on a party whose place or nationality is not stated",
+        derived=True,
+    ),
     spec("item.model", _T.TEXT, "model id", "never"),
     spec("item.delivery", _T.TEXT, "how it is delivered", "never", values="api weights fine_tuning compute"),
     spec("item.release", _T.TEXT, "what is released to persons", values="none source_code technology"),
@@ -195,7 +213,8 @@ VOCABULARY: Mapping[str, FactSpec] = table(
     spec(
         "customer.places",
         _T.PLACES,
-        "all places the customer is connected with, its parent's apart",
+        "all places the customer is connected with, its parent's apart: those of deliveries and of the parties to whom "
+        "goods or access go are among them, owners' and directors' are not",
         derived=True,
     ),
     spec(

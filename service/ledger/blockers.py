@@ -26,6 +26,7 @@ async def end_blockers(tx: Tx, application: str, limit_seconds: float) -> list[B
     """All that blocks sessions of this application in this database; those of its own are ended.
 
     They are ended when they belong to our login user, are in a transaction, and have said nothing for `limit_seconds`.
+    One whose statement is at work is left alone, however long that lasts: it is not the client that is silent.
     What waits for a lock itself is never ended: somebody else holds it up. For the relay's rows and the comparison's
     lock nobody waits, others pass them by: who holds them in silence is ended too. PostgreSQL lets nobody end a session
     of another user; the role we act as owns no sessions, so this is done as the login user.
@@ -51,10 +52,10 @@ _END = text(
         SELECT pid, usename AS login, application_name AS application, bool_or(waited_for) AS waited_for,
                CAST(extract(epoch FROM clock_timestamp() - state_change) AS double precision) AS seconds,
                datname = current_database() AND usename = session_user AND application_name = :application
-                   AND xact_start IS NOT NULL AS ours
+                   AND xact_start IS NOT NULL AND (state <> 'active' OR wait_event_type = 'Client') AS ours
         FROM holder JOIN pg_stat_activity USING (pid)
         WHERE wait_event_type IS DISTINCT FROM 'Lock' AND pid <> pg_backend_pid()
-        GROUP BY pid, usename, application_name, state_change, datname, xact_start
+        GROUP BY pid, usename, application_name, state_change, datname, xact_start, state, wait_event_type
     ), answer AS MATERIALIZED (
         SELECT *, CASE WHEN ours AND seconds >= :most THEN pg_terminate_backend(pid) ELSE false END AS ended
         FROM blocker

@@ -15,13 +15,14 @@ async def mismatched_rows(tx: Tx) -> list[tuple[str, str]]:
 
 _LATEST = """
     SELECT DISTINCT ON (account_id, subject_id) * FROM (
-        SELECT account_id, subject_id, epoch, revision, decision_id, outcome, false AS ended FROM ledger.decision
+        SELECT account_id, subject_id, epoch, revision, decision_id, outcome, lane, false AS ended
+        FROM ledger.decision
         UNION ALL
         SELECT body ->> 'account_id',
                CASE body ->> 'subject_kind' WHEN 'account' THEN 'account'
                     ELSE body ->> 'subject_kind' || ':' || (body ->> 'subject_id') END,
-               (body ->> 'epoch')::int, (body ->> 'revision')::bigint, NULL, NULL, true
-        FROM (SELECT convert_from(body, 'UTF8')::jsonb AS body FROM ledger.journal WHERE kind = 'ended') AS ends
+               (body ->> 'epoch')::int, (body ->> 'revision')::bigint, NULL, NULL, lane, true
+        FROM (SELECT convert_from(body, 'UTF8')::jsonb AS body, lane FROM ledger.journal WHERE kind = 'ended') AS ends
     ) AS every ORDER BY account_id, subject_id, epoch DESC, revision DESC
 """
 _QUESTIONS = (
@@ -38,11 +39,13 @@ _QUESTIONS = (
             'event_id', q.event_id, 'account_id', q.account_id, 'raw_sha256', encode(q.raw_sha256, 'hex'),
             'origin', jsonb_build_object('topic', q.topic, 'partition', q.partition, 'offset', q.record_offset))
         <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM q.opened_at
     """,
     """
     SELECT 'activation ' || effective_at, 'the journal does not say what the row says'
     FROM ledger.policy_activation AS a LEFT JOIN ledger.journal USING (lane, seq)
     WHERE kind IS DISTINCT FROM 'policy_activated'
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM a.recorded_at
        OR convert_from(body, 'UTF8')::jsonb -> 'policy' ->> 'sha256' IS DISTINCT FROM encode(a.policy_sha256, 'hex')
        OR (convert_from(body, 'UTF8')::jsonb ->> 'in_force_from')::timestamptz IS DISTINCT FROM a.effective_at
        OR convert_from(body, 'UTF8')::jsonb ->> 'activated_by' IS DISTINCT FROM a.activated_by
@@ -99,6 +102,7 @@ _QUESTIONS = (
     WHERE kind IS DISTINCT FROM 'quarantine_resolved' OR (
         jsonb_build_object('quarantine_id', r.quarantine_id, 'resolution', r.resolution, 'by', r.resolved_by,
                            'reason', r.reason) <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM r.resolved_at
     """,
     """
     SELECT 'entry ' || lane || '/' || seq, 'a quarantined record has no row in `quarantine`'
@@ -126,6 +130,11 @@ _QUESTIONS = (
     FROM ledger.journal LEFT JOIN ledger.lane USING (lane)
     WHERE next_seq IS NULL OR seq < 1 OR seq >= next_seq
     """,
+    f"""
+    SELECT 'installation' AS row, 'its epoch is neither that of the newest decisions nor the next' AS fault
+    FROM ledger.installation, (SELECT max(latest.epoch) AS newest FROM ({_LATEST}) AS latest) AS decided
+    WHERE epoch NOT BETWEEN newest AND newest + 1
+    """,  # noqa: S608 -- a constant of ours
     """
     SELECT 'lanes' AS row, 'they are not those that were made with the database' AS fault
     FROM ledger.installation WHERE (SELECT array_agg(lane ORDER BY lane) FROM ledger.lane)
@@ -144,7 +153,7 @@ _QUESTIONS = (
     WHERE p.sha256 <> sha256(p.resolved) OR (
         jsonb_build_object('published_by', p.published_by, 'document_sha256', encode(sha256(p.document), 'hex'),
             'policy', jsonb_build_object('name', p.name, 'version', p.version, 'sha256', encode(p.sha256, 'hex')))
-        <@ published.body) IS NOT TRUE
+        <@ published.body) IS NOT TRUE OR (published.body ->> 'at')::timestamptz IS DISTINCT FROM p.published_at
     """,
     """
     SELECT 'published policy ' || (body -> 'policy' ->> 'sha256') AS row, 'its document is gone' AS fault
@@ -169,9 +178,8 @@ _QUESTIONS = (
     """,
     f"""
     SELECT 'subject ' || account_id || ' ' || subject_id AS row, 'it does not stand where its history ends' AS fault
-    FROM (SELECT * FROM ledger.subject WHERE revision > 0) AS s FULL JOIN ({_LATEST}) AS latest
-        USING (account_id, subject_id)
-    WHERE (s.revision, s.ended, s.decision_id, s.outcome)
-        IS DISTINCT FROM (latest.revision, latest.ended, latest.decision_id, latest.outcome)
+    FROM ledger.subject AS s FULL JOIN ({_LATEST}) AS latest USING (account_id, subject_id)
+    WHERE (s.revision, s.ended, s.decision_id, s.outcome, s.lane)
+        IS DISTINCT FROM (latest.revision, latest.ended, latest.decision_id, latest.outcome, latest.lane)
     """,  # noqa: S608 -- a constant of ours
 )

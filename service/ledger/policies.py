@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256 as sha256_of
 
 from sqlalchemy import insert, select, text
 
@@ -40,8 +41,7 @@ class Activation:
     """From when a stored version decides, until the next activation begins.
 
     `emergency`: one signature was enough. `rollback`: it goes back to a version that was in force before.
-    `signers_sha256` is the list of signers that it was judged by, None when there was none. `recorded_at` is None
-    before it is stored.
+    `signers_sha256` is the list of signers that it was judged by, None when there was none.
     """
 
     effective_at: datetime
@@ -50,10 +50,10 @@ class Activation:
     reason: str
     lane: int
     seq: int
+    recorded_at: datetime
     emergency: bool = False
     rollback: bool = False
     signers_sha256: bytes | None = None
-    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,18 @@ async def read_pin(tx: Tx, not_before: datetime | None) -> Pin:
 
 
 async def resolved_policy(tx: Tx, sha256: bytes) -> bytes:
-    """The resolved form of a stored policy; LookupError when the ledger does not hold it."""
+    """The resolved form of a stored policy.
+
+    LookupError when the ledger does not hold it, ValueError when it holds other bytes under this digest.
+    """
     found = (await tx.execute(select(policy.c.resolved).where(policy.c.sha256 == sha256))).scalar()
     if found is None:
         raise LookupError(f"policy {sha256.hex()} is not stored; publish the document again")
-    return bytes(found)
+    resolved = bytes(found)
+    if sha256_of(resolved).digest() != sha256:
+        other = sha256_of(resolved).hexdigest()
+        raise ValueError(f"policy {sha256.hex()} is stored with other bytes, {other}; they are nobody's law")
+    return resolved
 
 
 async def policy_document(tx: Tx, version: str) -> tuple[bytes, bytes] | None:
@@ -101,7 +108,15 @@ async def policy_document(tx: Tx, version: str) -> tuple[bytes, bytes] | None:
 
 
 async def store_policy(
-    tx: Tx, *, sha256: bytes, name: str, version: str, document: bytes, resolved: bytes, published_by: str
+    tx: Tx,
+    *,
+    sha256: bytes,
+    name: str,
+    version: str,
+    document: bytes,
+    resolved: bytes,
+    published_by: str,
+    published_at: datetime,
 ) -> bool:
     """Store a document by its digest; False when exactly it is stored already.
 
@@ -117,6 +132,7 @@ async def store_policy(
         "document": document,
         "resolved": resolved,
         "published_by": published_by,
+        "published_at": published_at,
     }
     await tx.execute(insert(policy).values(values))
     return True
@@ -127,19 +143,8 @@ async def store_activation(tx: Tx, activation: Activation) -> None:
 
     A trigger refuses an instant before any lane's last one: nothing decided may change its law.
     """
-    await tx.execute(
-        insert(policy_activation).values(
-            effective_at=activation.effective_at,
-            policy_sha256=activation.policy_sha256,
-            activated_by=activation.activated_by,
-            reason=activation.reason,
-            lane=activation.lane,
-            seq=activation.seq,
-            emergency=activation.emergency,
-            rollback=activation.rollback,
-            signers_sha256=activation.signers_sha256,
-        )
-    )
+    values = {name: getattr(activation, name) for name in activation.__dataclass_fields__}
+    await tx.execute(insert(policy_activation).values(values))
 
 
 async def store_cancellation(tx: Tx, cancellation: Cancellation) -> None:

@@ -75,10 +75,10 @@ async def find_subjects(tx: Tx, account_id: str) -> Sequence[Subject]:
     return [Subject(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
 
 
-async def walk_accounts(tx: Tx, *, chunk: int = 500) -> AsyncIterator[StandingAccount]:
-    """All accounts, read in chunks so that memory stays flat."""
+async def walk_accounts(tx: Tx, lane: int, *, chunk: int = 500) -> AsyncIterator[StandingAccount]:
+    """All accounts that have a subject in a lane, read in chunks so that memory stays flat."""
     after = ""
-    while rows := (await tx.execute(_WALK, {"after": after, "chunk": chunk})).all():
+    while rows := (await tx.execute(_WALK, {"lane": lane, "after": after, "chunk": chunk})).all():
         for account_id, several in groupby(rows, key=lambda row: row.account_id):
             same = list(several)
             subjects = [(Subject(**{name: getattr(row, name) for name in _FIELDS}), row.facts_sha256) for row in same]
@@ -116,7 +116,8 @@ _WALK = text(
             SELECT FROM ledger.quarantine_resolution AS r WHERE r.quarantine_id = q.quarantine_id)) AS open_records
     FROM ledger.subject AS s LEFT JOIN ledger.decision AS d USING (decision_id)
     WHERE s.account_id IN (
-        SELECT DISTINCT account_id FROM ledger.subject WHERE account_id > :after ORDER BY account_id LIMIT :chunk)
+        SELECT DISTINCT account_id FROM ledger.subject WHERE lane = :lane AND account_id > :after
+        ORDER BY account_id LIMIT :chunk)
     ORDER BY s.account_id, s.subject_id
     """  # noqa: S608 -- constants of ours
 )

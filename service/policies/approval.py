@@ -120,7 +120,7 @@ def _check(activation: Activation, judges: Judges, of: Authored, signatures: Seq
     judge = judges.in_force
     if activation.signers_sha256 != (None if judge is None else judge.sha256):
         raise NotSigned("it was not judged by the list of signers then in force")
-    if judge is None or activation.recorded_at is None:
+    if judge is None:
         return
     given = [row for row in signatures if row.seq < activation.seq]
     names, needed = judges.approvers(of, given, activation.recorded_at), needed_for(emergency=activation.emergency)

@@ -46,13 +46,15 @@ class Search:
     """What was found: where only the first version approves, and where only the second one does; None: nowhere.
 
     `tried` sets of facts were decided by both. `complete` is how many facts were changed together in every way there
-    is at the boundaries; beyond, some ways were left out. `fixed` facts were not varied.
+    is at the boundaries; beyond, some ways were left out. `fixed` facts were not varied. `asked` is how many conditions
+    differ; without any there was nothing to vary.
     """
 
     only_first: Counterexample | None = None
     only_second: Counterexample | None = None
     tried: int = 0
     complete: int = 0
+    asked: int = 0
     fixed: set[str] = field(default_factory=set)
 
 
@@ -64,7 +66,7 @@ def search(first: Policy, second: Policy, rules: set[str], as_of: datetime) -> S
         for active in (*policy.at(as_of).subject_rules, *policy.at(as_of).item_rules)
         if active.rule.name in rules
     ]
-    found = Search()
+    found = Search(asked=len(conditions))
     values, found.fixed = domain(conditions)
     items = _items(first, second, conditions)
     bases = [base for kind in _kinds(conditions) if (base := {**PLAIN, "subject.kind": kind})]

@@ -37,11 +37,22 @@ def changes(before: Tree, after: Tree) -> list[Change]:
 
 
 def changed_rules(before: Tree, after: Tree) -> set[str]:
-    """The rules that may find something else: changed themselves, or by a group that they name."""
+    """The rules that may find something else: changed themselves, or by a group or what a model is that they name."""
     old, new = _by_name(before), _by_name(after)
     groups = {one.name for one in _groups(before["groups"], after["groups"])}
     touched = {name for name in old | new if old.get(name) != new.get(name)}
-    return touched | {name for tree in (old, new) for name, rule in tree.items() if groups & set(_words(rule["when"]))}
+    models_differ = before["catalogue"] != after["catalogue"]
+    for tree in (old, new):
+        for name, rule in tree.items():
+            words = set(_words([rule["when"], rule.get("required_facts", [])]))
+            if groups & words or (models_differ and any(word.startswith("item.") for word in words)):
+                touched.add(name)
+    return touched
+
+
+def unsearched(before: Tree, after: Tree) -> list[str]:
+    """The terms that differ and count, and that no facts of a customer could show."""
+    return [name for name in ("valid_for", "lists", "legal_status") if before.get(name) != after.get(name)]
 
 
 def _by_name(tree: Tree) -> dict[str, Tree]:

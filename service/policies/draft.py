@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 _DRAFT = """\
-policy: {policy}
+policy: "{policy}"
 version: "{version}"
 title: {title}
 instrument:                     # the text that this version carries out
@@ -14,9 +14,9 @@ instrument:                     # the text that this version carries out
   document_sha256: null
 legal_status: in_force          # proposed, in_force, suspended or rescinded
 enforcement: enforced
-extends: {parent}
+extends: "{parent}"
 groups:
-  affected_models: [{models}]
+  affected_models: [{model}]
 rules:                          # added to those of {parent}; the same name replaces one, `drop: [name]` drops one
   - rule: affected_model        # the word in reasons, metrics and the audit trail
     outcome: hold               # approve (a note), hold or deny
@@ -41,7 +41,8 @@ cases:                          # run before the version is published
 def draft(*, policy: str, version: str, title: str, parent: str, models: list[str], now: datetime) -> str:
     """A document that extends `parent`, names one of its `models`, and can be tested as it stands.
 
-    Its rule is an example to be replaced. `now` is when the text was received, until somebody says otherwise.
+    At least one model must be named. The rule is an example to be replaced. `now` is when the text was received, until
+    somebody says otherwise.
     """
     at = now.astimezone(UTC)
     return _DRAFT.format(
@@ -49,8 +50,11 @@ def draft(*, policy: str, version: str, title: str, parent: str, models: list[st
         version=version,
         title=title,
         parent=parent,
-        models=models[0],
-        model=models[0],
+        model=_quoted(models[0]),
         received_at=at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         day=at.strftime("%Y-%m-%d"),
     )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

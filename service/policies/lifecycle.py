@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import orjson
+
 from service.audit.canonical import digest, identity, instant
 from service.audit.journal import Scribe
 from service.decide.policy import Policy
@@ -16,7 +18,6 @@ from service.ledger.policies import (
     Pin,
     list_activations,
     read_pin,
-    resolved_policy,
     store_activation,
     store_cancellation,
     store_policy,
@@ -24,14 +25,16 @@ from service.ledger.policies import (
 from service.ledger.signers import authored, list_signatures
 from service.policies.approval import Judges, NotSigned, needed_for, read_judges
 from service.policies.load import load_resolved
+from service.policies.must_hold import refuse_approval_in_doubt
 from service.policies.refusal import PolicyRefused
+from service.policies.stored import stored_bytes, stored_policy
 
 
 async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, published_by: str) -> bool:
     """Store a version; False when exactly it is stored already. Publishing changes nothing that is decided.
 
-    PolicyRefused when it is about no model, and when it demands lists: this release screens nobody, and a demand that
-    nobody meets would approve on doubt.
+    PolicyRefused when it is about no model, when it does not hold what every version has to hold, and when it demands
+    lists: this release screens nobody, and a demand that nobody meets would approve on doubt.
     """
     if not policy.catalogue:
         raise PolicyRefused(f"policy {policy.version} has an empty catalogue; name the models that it is about")
@@ -40,8 +43,10 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
             f"policy {policy.version} requires lists ({', '.join(policy.required_lists)}), but this release screens no "
             "names yet; take them out of `lists.required`"
         )
+    refuse_approval_in_doubt(policy)
     installation = await read_installation(tx)
     heads = await lock_lanes(tx, [installation.control_lane])
+    pin = await read_pin(tx, heads[installation.control_lane].last_at)
     is_new = await store_policy(
         tx,
         sha256=bytes.fromhex(policy.sha256),
@@ -50,10 +55,10 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
         document=document,
         resolved=resolved,
         published_by=published_by,
+        published_at=pin.now,
     )
     if is_new:
         scribe = Scribe(heads)
-        pin = await read_pin(tx, heads[installation.control_lane].last_at)
         heads[installation.control_lane].last_at = pin.now
         body: dict[str, object] = {
             "policy": _version(policy),
@@ -89,14 +94,13 @@ async def activate(
 
     Takes every lane, in order, and stamps its time there: a batch that holds a lane has decided before this, one that
     waits will read the new pin. Refuses an instant in the past, since no decision may lose its law, a version that
-    cannot be loaded, one that too few people have signed, and, unless `rollback`, one that others have replaced.
+    cannot be loaded, one that approves in doubt or whose law is proposed or rescinded, one that too few people have
+    signed, and, unless `rollback`, one that others have replaced.
     """
     installation = await read_installation(tx)
     heads = await lock_lanes(tx, range(installation.control_lane + 1))
     pin = await read_pin(tx, max(head.last_at for head in heads.values()))
-    policy = load_resolved(await resolved_policy(tx, sha256))
-    if policy.sha256 != sha256.hex():
-        raise PolicyRefused(f"policy {sha256.hex()} is stored with other bytes, {policy.sha256}")
+    policy = await _law(tx, sha256)
     if at is not None and at < pin.now:
         raise PolicyRefused(
             f"an activation may not reach into the past: {instant(at)} is before {instant(pin.now)}; "
@@ -127,6 +131,7 @@ async def activate(
         reason=reason,
         lane=lane,
         seq=seq,
+        recorded_at=pin.now,
         emergency=emergency,
         rollback=rollback,
         signers_sha256=None if judge is None else judge.sha256,
@@ -154,7 +159,7 @@ async def cancel(tx: Tx, *, effective_at: datetime, cancelled_by: str, reason: s
             f"the activation of {instant(effective_at)} has begun, and decisions may rest on it; "
             "activate another version, or roll back"
         )
-    policy = load_resolved(await resolved_policy(tx, found.policy_sha256))
+    policy = await stored_policy(tx, found.policy_sha256)
     body: dict[str, object] = {
         "cancellation_id": str(identity("cancellation", instant(effective_at))),
         "activation_id": str(_activation_id(found.policy_sha256, effective_at)),
@@ -176,6 +181,23 @@ async def cancel(tx: Tx, *, effective_at: datetime, cancelled_by: str, reason: s
     await store_cancellation(tx, cancellation)
     await _advance(tx, heads, pin)
     return policy.version
+
+
+async def _law(tx: Tx, sha256: bytes) -> Policy:
+    """A stored version that may decide. PolicyRefused when it may not."""
+    resolved = await stored_bytes(tx, sha256)
+    policy = load_resolved(resolved)
+    status = orjson.loads(resolved)["legal_status"]
+    if status in _NO_LAW:
+        raise PolicyRefused(
+            f"the law of {policy.version} is {status}, so it cannot be in force; `exportgate policy simulate "
+            f"{policy.version}` shows what it would decide"
+        )
+    refuse_approval_in_doubt(policy)
+    return policy
+
+
+_NO_LAW = frozenset({"proposed", "rescinded"})
 
 
 async def _refuse_wrong_direction(tx: Tx, policy: Policy, at: datetime, now: datetime, *, rollback: bool) -> None:
@@ -229,7 +251,7 @@ def _version(policy: Policy) -> dict[str, str]:
 
 async def _previous(tx: Tx, effective_at: datetime) -> dict[str, str] | None:
     before = [one for one in await list_activations(tx) if one.effective_at < effective_at]
-    return _version(load_resolved(await resolved_policy(tx, before[-1].policy_sha256))) if before else None
+    return _version(await stored_policy(tx, before[-1].policy_sha256)) if before else None
 
 
 def _activation_id(sha256: bytes, effective_at: datetime) -> UUID:

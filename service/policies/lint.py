@@ -6,7 +6,15 @@ being published.
 
 from itertools import chain
 
-from service.policies import lint_demands, lint_document, lint_lists, lint_rules, lint_shadows, lint_wording
+from service.policies import (
+    lint_catalogue,
+    lint_demands,
+    lint_document,
+    lint_lists,
+    lint_rules,
+    lint_shadows,
+    lint_wording,
+)
 from service.policies.lint_finding import Finding
 from service.policies.load import LoadedPolicy
 
@@ -17,6 +25,7 @@ CHECKS = (
     lint_wording.findings,
     lint_lists.findings,
     lint_document.findings,
+    lint_catalogue.findings,
 )
 
 

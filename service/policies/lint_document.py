@@ -8,6 +8,7 @@ from service.policies.lint_finding import Finding
 from service.policies.lint_leaves import own_rules
 from service.policies.load import LoadedPolicy
 from service.policies.model import read_instant
+from service.policies.must_hold import approved_in_doubt
 
 
 def findings(loaded: LoadedPolicy) -> Iterator[Finding]:
@@ -15,6 +16,7 @@ def findings(loaded: LoadedPolicy) -> Iterator[Finding]:
     yield from _status(loaded)
     yield from _past_rules(loaded)
     yield from _catalogue(loaded)
+    yield from _must_hold(loaded)
     yield from _cases(loaded)
 
 
@@ -66,6 +68,18 @@ def _catalogue(loaded: LoadedPolicy) -> Iterator[Finding]:
             about="catalogue",
             what="it is empty, so the version is about no model",
             todo="name the models, each with what is known of it",
+        )
+
+
+def _must_hold(loaded: LoadedPolicy) -> Iterator[Finding]:
+    for told in approved_in_doubt(loaded.policy):
+        yield Finding(
+            level="error",
+            check="must_hold",
+            place=loaded.source.where(("rules",)),
+            about="policy",
+            what=f"it does not hold {told}",
+            todo="add a rule that does and names no waivable_by, or extend a version that has it",
         )
 
 

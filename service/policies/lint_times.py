@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from service.decide.condition import Condition
 from service.decide.policy import Policy, Rule, inline_groups
 
+_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC) + timedelta(seconds=1)
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -14,7 +15,9 @@ def instants(policy: Policy) -> list[datetime]:
     intervals = [interval for rule in policy.rules for interval in rule.in_force]
     intervals += [member.during for group in policy.groups.values() for member in group.members]
     dates = sorted({date for interval in intervals for date in (interval.start, interval.end) if date is not None})
-    return [dates[0] - timedelta(seconds=1), *dates] if dates else [_SOME_TIME]
+    if not dates:
+        return [_SOME_TIME]
+    return [dates[0] - timedelta(seconds=1), *dates] if dates[0] > _FIRST_INSTANT else dates
 
 
 def holds_at(rule: Rule, instant: datetime) -> bool:

@@ -1,6 +1,6 @@
 """Documents and their resolved bytes in, policies out: what the command line and the workers call."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from service.policies.build import Where, build
 from service.policies.cases import Case, read_cases
 from service.policies.document import Document, read_document
 from service.policies.refusal import PolicyRefused
-from service.policies.resolve import Read, resolve
+from service.policies.resolve import Json, Read, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class LoadedPolicy:
     """A checked document. `document` are its own bytes, `resolved` those that are hashed.
 
     `policy` follows from `resolved` alone. `source` and `where` tell a person the place of a thing in the text.
+    `inherited` is the catalogue of the parent as it is written; empty where there is none.
     """
 
     policy: Policy
@@ -28,6 +29,7 @@ class LoadedPolicy:
     cases: tuple[Case, ...]
     source: Document = field(compare=False, repr=False)
     where: Where = field(compare=False, repr=False)
+    inherited: Mapping[str, Json] = field(compare=False, repr=False)
 
 
 def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPolicy:
@@ -50,6 +52,7 @@ def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPol
         cases=read_cases(document, policy),
         source=document,
         where=where,
+        inherited=resolution.inherited,
     )
 
 

@@ -13,7 +13,9 @@ from service.policies.wording import wording
 
 Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=4000)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+KEY = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+"""The form of what names a policy or a version."""
+Key = Annotated[str, StringConstraints(pattern=KEY)]
 
 GENERIC_CUSTOMER_MESSAGE = "We have to check your account under export control law before it can be used."
 
@@ -25,7 +27,10 @@ def read_instant(raw: object) -> datetime:
     """An RFC 3339 time with its zone, in UTC. ValueError for anything else, a bare date too: law starts at a minute."""
     if not isinstance(raw, str) or not _INSTANT.fullmatch(raw):
         raise ValueError(f'expected a time such as "2026-06-12T21:21:00Z", got {raw!r}')
-    return datetime.fromisoformat(raw).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(raw).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"expected a time that lies between the years 1 and 9999 in UTC, got {raw!r}") from None
 
 
 def read_days(raw: str) -> timedelta:

@@ -9,7 +9,7 @@ from service.audit.journal import Scribe
 from service.ledger.engine import Tx
 from service.ledger.history import append_journal
 from service.ledger.lanes import Head, advance_lanes, lock_lanes, read_installation
-from service.ledger.policies import read_pin, resolved_policy
+from service.ledger.policies import read_pin
 from service.ledger.signers import (
     Authored,
     SignatureRow,
@@ -20,10 +20,10 @@ from service.ledger.signers import (
     store_signer_list,
 )
 from service.policies.approval import NotSigned, read_judges
-from service.policies.load import load_resolved
 from service.policies.refusal import PolicyRefused, suggestion
 from service.policies.signatures import SigningKey, key_text, policy_statement, signers_statement
 from service.policies.signers import NEEDED, Signer, SignerList
+from service.policies.stored import stored_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,7 @@ async def sign(tx: Tx, *, sha256: bytes, name: str, key: SigningKey) -> Signed:
     judge = judges.in_force
     if judge is None:
         raise PolicyRefused("nobody may sign yet: there is no list of signers; see: exportgate policy signers --help")
-    policy = load_resolved(await resolved_policy(tx, sha256))
-    if policy.sha256 != sha256.hex():
-        raise PolicyRefused(f"policy {sha256.hex()} is stored with other bytes, {policy.sha256}; nobody should sign it")
+    policy = await stored_policy(tx, sha256)
     of = await authored(tx, sha256)
     _refuse_stranger(judge, name, key, head.last_at)
     given = await list_signatures(tx, sha256)

@@ -22,6 +22,7 @@ from tests.checker.published import (
     topics_keep_the_order_of_lanes,
 )
 from tests.checker.seen import CannotLookError, Seen, Violation
+from tests.checker.versions import copies_tell_the_same, what_is_left_aside_is_old
 
 REST_SECONDS = 30.0
 _REPLAY_SECONDS = 600.0
@@ -35,6 +36,8 @@ LAWS: Sequence[Callable[[Seen], Iterator[Violation]]] = (
     history_is_in_order,
     doubt_holds,
     the_policy_was_in_force,
+    what_is_left_aside_is_old,
+    copies_tell_the_same,
     decisions_are_those_of_the_journal,
     topics_hold_what_was_written,
     topics_keep_the_order_of_lanes,

@@ -124,7 +124,7 @@ def _within(offset: int, ranges: Iterable[tuple[int, int]]) -> bool:
 
 
 def every_event_is_accepted_once(seen: Seen) -> Iterator[Violation]:
-    """The inbox holds an id exactly when one record was accepted by it, and its bytes; copies are known by them."""
+    """The inbox holds an id exactly when one record was accepted by it, and its bytes."""
     accepted: dict[tuple[str, str], set[tuple[Place | None, str, str]]] = defaultdict(set)
     for entry in seen.entries:
         key = _accepted_key(entry)
@@ -139,11 +139,6 @@ def every_event_is_accepted_once(seen: Seen) -> Iterator[Violation]:
             yield Violation("inbox", where, "it was accepted, but the inbox does not hold it")
         elif any(digest != seen.inbox[key].hex() for _, _, digest in by):
             yield Violation("inbox", where, "the inbox holds other bytes than were accepted")
-    for entry in seen.of_kind("duplicate"):
-        if entry.said["of"] == "event":
-            held = seen.inbox.get((entry.said["source"], entry.said["event_id"]))
-            if held is None or held.hex() != entry.said["raw_sha256"]:
-                yield Violation("inbox", entry.where, "it calls a copy what was not accepted with these bytes")
 
 
 def _accepted_key(entry: Entry) -> tuple[str, str] | None:

@@ -122,8 +122,10 @@ async def _rows(database: asyncpg.Connection[asyncpg.Record], cluster: str) -> d
         raise CannotLookError(
             f"the database decides for {names} too; entries name no cluster, so fates cannot be told apart"
         )
+    entries = [_entry(row) for row in await database.fetch("SELECT * FROM ledger.journal ORDER BY lane, seq")]
     return {
-        "entries": [_entry(row) for row in await database.fetch("SELECT * FROM ledger.journal ORDER BY lane, seq")],
+        "entries": entries,
+        "raw": await _raw(database, entries),
         "lanes": {row["lane"]: _plain(row) for row in await database.fetch("SELECT * FROM ledger.lane")},
         "positions": await _positions(database, cluster),
         "inbox": {
@@ -137,6 +139,15 @@ async def _rows(database: asyncpg.Connection[asyncpg.Record], cluster: str) -> d
         "activations": await _activations(database),
         "refused": {(row["lane"], row["seq"]): row["reason"] for row in await _table(database, "relay_refused")},
     }
+
+
+async def _raw(database: asyncpg.Connection[asyncpg.Record], entries: Sequence[Entry]) -> dict[str, bytes]:
+    wanted = {digest for entry in entries if isinstance(digest := entry.said.get("raw_sha256"), str)}
+    rows = await database.fetch(
+        "SELECT encode(sha256, 'hex') AS digest, content FROM ledger.evidence WHERE encode(sha256, 'hex') = ANY($1)",
+        sorted(wanted),
+    )
+    return {row["digest"]: row["content"] for row in rows}
 
 
 async def _activations(database: asyncpg.Connection[asyncpg.Record]) -> list[Row]:

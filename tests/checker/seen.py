@@ -79,7 +79,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """All of it. `begins` and `ends` are the logs' offsets; `entries` are by lane and seq."""
+    """All of it. `begins` and `ends` are the logs' offsets; `entries` are by lane and seq.
+
+    `raw` has the records that entries tell of, by their sha256 in hexadecimal, as far as they are kept.
+    """
 
     records: Mapping[str, Sequence[Record]]
     begins: Mapping[Partition, int]
@@ -94,6 +97,7 @@ class Seen:
     resolutions: Sequence[Row]
     activations: Sequence[Row]
     refused: Mapping[tuple[int, int], str]
+    raw: Mapping[str, bytes]
 
     def of_kind(self, *kinds: str) -> list[Entry]:
         """The entries of these kinds."""
