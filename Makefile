@@ -36,7 +36,7 @@ kafka: $(READY) ## run Apache Kafka until Ctrl-C and print its address; needs Ja
 	@$(BIN)/python -m tests.kafka
 
 test-kafka: $(READY) ## run the tests of the stream on Apache Kafka; skipped, with the reason, without Java 17 or Maven
-	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py tests/test_relay.py tests/test_lifting.py tests/test_faults.py tests/test_outages.py $(ARGS)
+	@$(BIN)/python -m pytest --broker=kafka tests/test_stream.py tests/test_contract.py tests/test_positions.py tests/test_relay.py tests/test_lifting.py tests/test_faults.py tests/test_outages.py tests/test_checker.py tests/test_checker_tells.py $(ARGS)
 
 chaos: $(READY) ## N=50 faults at random on Apache Kafka and PostgreSQL, and a verdict by the checker; SEED=S draws the same again
 	@$(BIN)/python -m tests.chaos --faults $(N) $(if $(SEED),--seed $(SEED))

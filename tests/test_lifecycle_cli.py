@@ -88,7 +88,8 @@ async def test_from_the_key_to_the_version_in_force(
     one = await sign(cli, "2", "bob", keys=keys)
     assert "Signed by bob: 1 more must sign" in plain(one.out)
     both = await sign(cli, "2", "cleo", keys=keys)
-    assert "Signed by bob and cleo, which is enough: exportgate policy activate 2" in plain(both.out)
+    assert "Signed by bob and cleo, which is enough." in plain(both.out)
+    assert "exportgate policy activate 2 --by NAME" in plain(both.out)
     activated = await cli("policy", "activate", "2", *WHO)
     assert (activated.code, activated.err) == (0, "")
     assert activated.out.endswith("Signed by bob and cleo.\n")
@@ -172,6 +173,22 @@ async def test_an_emergency_is_loud_until_it_is_countersigned(
     assert (await cli("replay")).code == 0
 
 
+async def test_an_emergency_may_go_back_to_an_older_version_too(
+    cli: Cli, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    for version in "12":
+        await publish(cli, documents, version)
+        await cli("policy", "activate", version, *WHO)
+    keys = await signers(cli, tmp_path)
+    back = ("policy", "rollback", "--to", "1", *WHO)
+    refused(await cli(*back, "--emergency"), 1, "needs the signatures of 1")
+    await sign(cli, "1", "bob", keys=keys)
+    refused(await cli(*back), 1, "in an emergency one is enough, see --emergency")
+    assert (await cli(*back, "--emergency")).err.startswith("EMERGENCY: one signature only.")
+    assert await in_force(cli) == ["1"]
+    assert (await cli("replay")).code == 0
+
+
 async def test_a_planned_activation_is_cancelled_and_what_has_begun_is_not(
     cli: Cli, documents: Mapping[str, str]
 ) -> None:
@@ -190,7 +207,7 @@ async def test_a_planned_activation_is_cancelled_and_what_has_begun_is_not(
     refused(await cli("policy", "cancel", listed["1"]["spells"][0]["from"], *WHO), 1, "has begun")
     refused(await cli("policy", "cancel", "tomorrow", *WHO), 2, "ACTIVATION-TIME: expected a time")
     again = await cli("policy", "activate", "2", *WHO, "--at", "2099-01-01T00:00:00Z")
-    refused(again, 2, "another activation is noted for exactly", "choose another time")
+    refused(again, 2, "another activation is noted for exactly", "choose one a microsecond later")
     assert (await cli("replay")).code == 0
     await cli("policy", "activate", "2", *WHO, "--at", "2099-01-02T00:00:00Z")
     (told,) = (await cli("policy", "cancel", "2099-01-02T00:00:00Z", *WHO, "--json")).json

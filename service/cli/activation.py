@@ -25,6 +25,9 @@ CANCEL_EXAMPLE = example('exportgate policy cancel 2026-12-01T00:00:00Z --by bob
 _UNIQUE = "23505"
 
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")]
+Emergency = Annotated[
+    bool, typer.Option("--emergency", help="One signature is enough; an alarm stands until another follows.")
+]
 At = Annotated[str | None, typer.Option("--at", metavar="RFC3339", help="From when; now when left out.")]
 
 
@@ -44,9 +47,7 @@ def activate_version(
     reason: Reason,
     at: At = None,
     *,
-    emergency: Annotated[
-        bool, typer.Option("--emergency", help="One signature is enough; an alarm stands until another follows.")
-    ] = False,
+    emergency: Emergency = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a published version in force, now or at a time to come; events are decided by it from then on.
@@ -64,12 +65,13 @@ def rollback(
     reason: Reason,
     at: At = None,
     *,
+    emergency: Emergency = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a version that was in force before in force again. It is a new activation, and needs what any other needs."""
     when = None if at is None else _instant(at, "--at")
-    spell = run(_activate(to, when, by, reason, rollback=True))
-    _tell(to, spell, emergency=False, is_planned=when is not None, as_json=as_json)
+    spell = run(_activate(to, when, by, reason, emergency=emergency, rollback=True))
+    _tell(to, spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
 
 
 def cancel_activation(
@@ -105,7 +107,8 @@ def _tell(version: str, spell: InForce, *, emergency: bool, is_planned: bool, as
         if is_planned
         else ""
     )
-    say(f"{version} is in force from {moment(start)}{end}.{later}")
+    verb = "will be" if is_planned else "is"
+    say(f"{version} {verb} in force from {moment(start)}{end}.{later}")
     if signed_by is None:
         say(NOBODY_SIGNS)
     else:
@@ -143,7 +146,10 @@ async def _activate(
     except IntegrityError as error:
         if sqlstate(error) != _UNIQUE:
             raise
-        raise Misuse(f"another activation is noted for exactly {at}; choose another time") from None
+        raise Misuse(
+            f"another activation is noted for exactly {at}, and one that was cancelled keeps its instant; "
+            "choose one a microsecond later"
+        ) from None
 
 
 async def _cancel(begins: datetime, by: str, reason: str) -> str:

@@ -62,6 +62,8 @@ async def embedded_servers() -> AsyncIterator[Mapping[str, str]]:
         yield {
             "EXPORTGATE_DATABASE_URL": postgres.url(_DATABASE),
             "EXPORTGATE_KAFKA_BOOTSTRAP": broker.bootstrap,
+            # This broker knows no idempotent producers: whoever publishes to it has to be told.
+            "EXPORTGATE_KAFKA_IDEMPOTENT_PRODUCER": "false",
         }
 
 

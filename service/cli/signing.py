@@ -72,8 +72,9 @@ def sign_version(
     if len(names) < NEEDED:
         say(f"Signed by {joined(names)}: {NEEDED - len(names)} more must sign before it can be activated.")
     else:
-        how = f"exportgate policy activate {of.version} --by NAME --reason TEXT"
-        say(f"Signed by {joined(names)}, which is enough: {how}")
+        say(f"Signed by {joined(names)}, which is enough. Where it is in force by emergency, the alarm ends; else:")
+        say(f"  exportgate policy activate {of.version} --by NAME --reason TEXT")
+        say(f"  exportgate policy rollback --to {of.version} --by NAME --reason TEXT   (when it was in force before)")
 
 
 @signers_app.command(

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 
 _DRAFT = """\
+# yaml-language-server: $schema=../../schemas/json/policy-document.schema.json
 policy: "{policy}"
 version: "{version}"
 title: {title}
 instrument:                     # the text that this version carries out
-  kind: is_informed_letter      # or rule, order, house_rule ...
-  issuer: BIS
+  kind: house_rule              # or rule, order, is_informed_letter ...
+  issuer: us
   claimed_authority: null
   received_at: "{received_at}"
   document_sha256: null
