@@ -210,7 +210,7 @@ def _arm_fault() -> None:
 def _rest_the_collector() -> None:
     """Keep the garbage collector from walking what is loaded now and stays, and from walking each batch many times.
 
-    It took a third of the processor time. Our values hold no cycles; what libraries leave is collected, later.
+    That took much of the processor time. Our values hold no cycles; what libraries leave is collected, later.
     """
     gc.collect()
     gc.freeze()

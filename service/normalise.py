@@ -11,23 +11,12 @@ from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, User
 from schemas.contracts import ContractData
 from schemas.parties import Item as WireItem
 from schemas.parties import Party, Residence
+from service.assured import ACCOUNT_PLACES, read_assurance
 from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
 from service.earlier import flags_after, ownership_after, red_flags_after
 from service.places import read_place
 from service.spelling import mixes_scripts, read_word
 
-_ACCOUNT_FIELDS = (
-    "registered_in",
-    "organized_in",
-    "headquartered_in",
-    "principal_place_in",
-    "ultimate_parent_in",
-    "billing_in",
-    "payment_in",
-    "declared_in",
-)
-_ACCOUNT_PLACES = tuple((name, f"customer.{name}") for name in _ACCOUNT_FIELDS)
-"""Fields that say a place, with the fact that each becomes."""
 _WHOLE = Decimal(100)
 _LETTER = re.compile(r"[^\W\d_\u115F\u1160\u3164\uFFA0]")  # Unicode calls the Hangul fillers letters; they are blank.
 
@@ -54,7 +43,7 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
     Evidence, parties, owners and red flags of `earlier` stay where the event says nothing of them: silence takes
     nothing back. The monitoring's flags stay as well, since the account's own events do not carry them.
     """
-    places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in _ACCOUNT_PLACES])
+    places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in ACCOUNT_PLACES])
     evidence = data.location_evidence
     unreadable += _unreadable_lists(data, earlier) + _asks_for_nothing(data.items) + _unreadable_words(data.end_uses)
     stated: dict[str, Value | None] = {
@@ -82,7 +71,9 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         else None,
         **ownership_after(data, earlier.values),
     }
-    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "account"))
+    return OwnFacts(
+        values=_known(stated), items=_items(data.items), assurance=read_assurance(data.assurance, "account")
+    )
 
 
 def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
@@ -120,7 +111,7 @@ def user_facts(data: UserData, *, said_on: date, from_future: bool) -> OwnFacts:
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
     }
-    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "user"))
+    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=read_assurance(data.assurance, "user"))
 
 
 def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
@@ -140,7 +131,9 @@ def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
     }
-    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=_assurance(data.assurance, "contract"))
+    return OwnFacts(
+        values=_known(stated), items=_items(data.items), assurance=read_assurance(data.assurance, "contract")
+    )
 
 
 def with_account(account: OwnFacts, own: OwnFacts) -> OwnFacts:
@@ -292,32 +285,3 @@ def _most_recent(ties: Sequence[Residence]) -> str | None:
     if sum(tie.since == latest.since for tie in ties) > 1 and len({tie.country for tie in ties}) > 1:
         return None
     return read_place(latest.country)
-
-
-_FACT_OF_FIELD: Mapping[str, Mapping[str, str]] = {
-    "account": {
-        **dict(_ACCOUNT_PLACES),
-        "type": "customer.type",
-        "government_function": "customer.government_function",
-        "users_population": "customer.users_population",
-        "end_uses": "customer.end_uses",
-        "owners_disclosed": "customer.owners_disclosed",
-        "ownership": "ownership.ends_known",
-    },
-    "user": {
-        "us_status": "person.us_status",
-        "citizenships": "person.citizenships",
-        "located_in": "person.located_in",
-        "employer_relation": "person.employer_relation",
-    },
-    "contract": {"deliver_to": "contract.deliver_to", "value": "contract.value_usd", "end_uses": "contract.end_uses"},
-}
-
-
-def _assurance(stated: Mapping[str, str] | None, subject: str) -> dict[str, Assurance]:
-    facts = _FACT_OF_FIELD[subject]
-    return {
-        facts[field]: Assurance[level.upper()]
-        for field, level in (stated or {}).items()
-        if field in facts and level != "declared"
-    }

@@ -8,14 +8,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from service.audit.facts import decode_facts
-from service.decide.decision import Outcome, Verdict
+from service.decide.decision import OUTCOME_WORDS, Verdict
 from service.decide.evaluate import evaluate
 from service.decide.facts import Facts
 from service.decide.policy import Policy
 from service.ledger.population import Decided
 
-_NAMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
-OUTCOMES = tuple(_NAMES.values())
+OUTCOMES = tuple(OUTCOME_WORDS.values())
 """From the least strict to the strictest."""
 _COUNTRY_FACTS = ("customer.headquartered_in", "customer.organized_in", "customer.billing_in")
 NOWHERE = "unknown"
@@ -115,7 +114,7 @@ def simulate(policy: Policy, decided: Sequence[Decided], as_of: datetime, most_s
             tally.unreadable += 1
             continue
         verdict = evaluate(facts, policy, as_of)
-        change = Change(one.outcome, _NAMES[verdict.outcome])
+        change = Change(one.outcome, OUTCOME_WORDS[verdict.outcome])
         _count(tally, change, facts, verdict)
         if change.before != change.after and len(tally.samples[change]) < most_samples:
             tally.samples[change].append(_sample(one, facts, verdict, policy))

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from service.audit.canonical import digest, identity, instant
-from service.decide.decision import ItemVerdict, Outcome, Reason, Result, Verdict
+from service.decide.decision import OUTCOME_WORDS, ItemVerdict, Reason, Result, Verdict
 from service.decide.evaluate import ENGINE
 from service.decide.policy import Policy
 
 Body = dict[str, object]
 _UNLISTED_DIGITS = 16
-_OUTCOMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
 
 
 class Origin(NamedTuple):
@@ -89,7 +88,7 @@ def decision_body(header: Header, verdict: Verdict, policy: Policy, facts_sha256
     """The body of a decision, entirely given by its header, its verdict and the policy's words."""
     return {
         **_subject_body(header),
-        "outcome": _OUTCOMES[verdict.outcome],
+        "outcome": OUTCOME_WORDS[verdict.outcome],
         "access": verdict.access.value,
         "items": [_item(item, policy) for item in verdict.items],
         "reasons": [_reason(reason, verdict, policy) for reason in verdict.reasons],
@@ -150,7 +149,7 @@ def _item(item: ItemVerdict, policy: Policy) -> Body:
     return {
         "model": published_model(item.model, policy),
         "delivery": item.delivery,
-        "outcome": _OUTCOMES[item.outcome],
+        "outcome": OUTCOME_WORDS[item.outcome],
         "reasons": item.rules,
     }
 
@@ -163,7 +162,7 @@ def _reason(reason: Reason, verdict: Verdict, policy: Policy) -> Body:
         "title": rule.title,
         "citation": rule.law,
         "result": reason.result.value,
-        "outcome": _OUTCOMES[reason.outcome],
+        "outcome": OUTCOME_WORDS[reason.outcome],
         "hold_kind": reason.hold_kind,
         # What a rule says of those it hits would state as a fact what is not known.
         "message": rule.message or None if reason.result is not Result.UNKNOWN else None,

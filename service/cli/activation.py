@@ -8,14 +8,13 @@ import typer
 from sqlalchemy.exc import IntegrityError
 
 from service.cli.connect import ledger, run, sqlstate
-from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, say, warn
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, read_time, say, warn
 from service.cli.versions import NOBODY_SIGNS, find_version
 from service.cli.words import joined, moment
 from service.ledger.policies import list_activations, list_policies
 from service.ledger.signers import COUNTERSIGN_WITHIN
 from service.policies import PolicyRefused
 from service.policies.lifecycle import Activated, activate, cancel
-from service.policies.model import read_instant
 
 ACTIVATE_EXAMPLE = example(
     'exportgate policy activate 2026-06-12 --by bob --reason "letter received" --at 2026-06-12T21:21:00Z'
@@ -54,7 +53,7 @@ def activate_version(
 
     It needs the signatures of two people who are not its author, once there is a list of signers.
     """
-    when = None if at is None else _instant(at, "--at")
+    when = None if at is None else read_time(at, "--at")
     spell = run(_activate(version, when, by, reason, emergency=emergency))
     _tell(version, spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
 
@@ -69,7 +68,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put a version that was in force before in force again. It is a new activation, and needs what any other needs."""
-    when = None if at is None else _instant(at, "--at")
+    when = None if at is None else read_time(at, "--at")
     spell = run(_activate(to, when, by, reason, emergency=emergency, rollback=True))
     _tell(to, spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
 
@@ -84,7 +83,7 @@ def cancel_activation(
     as_json: AsJson = False,
 ) -> None:
     """Take back an activation that has not begun. The cancellation is kept for ever."""
-    when = _instant(begins, "ACTIVATION-TIME")
+    when = read_time(begins, "ACTIVATION-TIME")
     version = run(_cancel(when, by, reason))
     if as_json:
         emit({"version": version, "cancelled": when})
@@ -118,13 +117,6 @@ def _tell(version: str, spell: InForce, *, emergency: bool, is_planned: bool, as
             f"EMERGENCY: one signature only. Another person must countersign by {moment(due)}, or an alarm stands: "
             f"exportgate policy sign {version} --by NAME --key FILE"
         )
-
-
-def _instant(text: str, option: str) -> datetime:
-    try:
-        return read_instant(text)
-    except ValueError as error:
-        raise Misuse(f"{option}: {error}") from None
 
 
 async def _activate(

@@ -10,17 +10,15 @@ import typer
 from service import app
 from service.cli import words
 from service.cli.candidate import find_candidate
-from service.cli.output import AsJson, Misuse, emit, example, say, say_table
+from service.cli.output import AsJson, emit, example, read_time, say, say_table
 from service.cli.words import joined
-from service.decide.decision import Outcome, Verdict
+from service.decide.decision import OUTCOME_WORDS, Verdict
 from service.decide.policy import Policy
 from service.policies.counterexample import MOST_FACTS, Counterexample, Search, search
 from service.policies.diff import Change, changed_rules, changes, unsearched
-from service.policies.model import read_instant
 
 EXAMPLE = example("exportgate policy diff deploy/policies/2026-06-12.yaml deploy/policies/2026-06-26.yaml")
 _WIDEST_CELL = 60
-_OUTCOMES = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
 
 
 def diff_policies(
@@ -37,7 +35,7 @@ def diff_policies(
     """
     (one, resolved), (two, resolved_two) = find_candidate(first), find_candidate(second)
     before, after = orjson.loads(resolved), orjson.loads(resolved_two)
-    instant = app.clock() if as_of is None else _instant(as_of)
+    instant = app.clock() if as_of is None else read_time(as_of, "--as-of")
     found = changes(before, after)
     searched = search(one, two, changed_rules(before, after), instant)
     terms = unsearched(before, after)
@@ -62,13 +60,6 @@ def diff_policies(
 
 def _change(terms: list[str]) -> str:
     return "changes" if len(terms) == 1 else "change"
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return read_instant(text)
-    except ValueError as error:
-        raise Misuse(f"--as-of: {error}") from None
 
 
 def _told(change: Change) -> list[str]:
@@ -118,7 +109,7 @@ def _verdict(verdict: Verdict, one: Counterexample) -> str:
         for reason in verdict.reasons
         if reason.rule in item.rules or not reason.items
     ]
-    return f"{_OUTCOMES[item.outcome]}, {'; '.join(speaking) or 'no rule speaks'}"
+    return f"{OUTCOME_WORDS[item.outcome]}, {'; '.join(speaking) or 'no rule speaks'}"
 
 
 def _as_object(

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.policies.model import read_instant
+
 WIDEST = 100
 """Longer lines of prose are hard to read."""
 _NOT_A_TERMINAL = 160
@@ -115,6 +117,14 @@ def emit_bytes(content: bytes) -> None:
 def clock(at: datetime | None) -> str:
     """An instant in a table: sortable, to the second, UTC; a dash for none."""
     return "-" if at is None else at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def read_time(text: str, option: str) -> datetime:
+    """The instant that `option` gives. Misuse when it is none."""
+    try:
+        return read_instant(text)
+    except ValueError as error:
+        raise Misuse(f"{option}: {error}") from None
 
 
 def read_uuid(text: str, what: str) -> UUID:

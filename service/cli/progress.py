@@ -21,9 +21,16 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Bar]:
-    """A bar that ends at `total` and is gone when the block ends."""
+def drawing() -> Iterator[Progress]:
+    """Bars that are gone when the block ends."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Bar]:
+    """One bar, which ends at `total`."""
+    with drawing() as progress:
         yield Bar(progress, progress.add_task(what, total=total))

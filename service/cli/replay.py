@@ -8,18 +8,16 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.audit.replay import Difference, Replay, Replayed
 from service.cli.connect import engine, run
-from service.cli.output import AsJson, Failed, Misuse, emit, say
+from service.cli.output import AsJson, Failed, emit, read_time, say
+from service.cli.progress import drawing
 from service.cli.words import plural
 from service.ledger.engine import Tx
 from service.ledger.lanes import Head, read_heads
 from service.policies import load_resolved
-from service.policies.model import read_instant
 
 _SHOWN = 20
 _REDRAW_SECONDS = 0.2
@@ -47,7 +45,7 @@ def replay(
 
     Exit 1 on any difference.
     """
-    verdict = run(_replay(None if since is None else _instant(since)))
+    verdict = run(_replay(None if since is None else read_time(since, "--since")))
     if as_json:
         done = verdict.done
         emit({"entries": done.entries, "decisions": done.decisions, "evidence": done.evidence,
@@ -56,13 +54,6 @@ def replay(
         _tell(verdict)
     if verdict.count:
         raise Failed(f"{plural(verdict.count, 'difference')}: what is stored is not what was decided")
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return read_instant(text)
-    except ValueError as error:
-        raise Misuse(f"--since: {error}") from None
 
 
 def _tell(verdict: Verdict) -> None:
@@ -102,10 +93,8 @@ async def _snapshot(opened: AsyncEngine) -> AsyncIterator[Tx]:
 
 @asynccontextmanager
 async def _bar(done: Replayed, heads: Mapping[int, Head]) -> AsyncIterator[None]:
-    """A progress bar on stderr, where a terminal is; stdout stays for the answer."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    """How far the replay has come, drawn meanwhile."""
+    with drawing() as progress:
         entries = progress.add_task("journal", total=sum(head.next_seq - 1 for head in heads.values()))
         evidence = progress.add_task("evidence", total=None)
 
@@ -115,8 +104,8 @@ async def _bar(done: Replayed, heads: Mapping[int, Head]) -> AsyncIterator[None]
                 progress.update(evidence, completed=done.evidence)
                 await asyncio.sleep(_REDRAW_SECONDS)
 
-        drawing = asyncio.create_task(redraw())
+        redrawing = asyncio.create_task(redraw())
         try:
             yield
         finally:
-            drawing.cancel()
+            redrawing.cancel()

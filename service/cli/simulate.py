@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.cli.candidate import find_candidate
 from service.cli.connect import engine, now, run
-from service.cli.output import AsJson, Misuse, emit, example, say, warn
+from service.cli.output import AsJson, Misuse, emit, example, read_time, say, warn
 from service.cli.picture import picture
 from service.cli.progress import Bar, progress_bar
 from service.cli.simulated import as_object, tell
@@ -32,7 +32,6 @@ from service.ledger.population import (
     standing_decisions,
 )
 from service.policies import load_resolved
-from service.policies.model import read_instant
 from service.simulation import Tally, simulate
 
 _CHUNK = 1_000
@@ -66,9 +65,11 @@ def simulate_policy(
 
     Ctrl-C stops it and tells what was found so far.
     """
-    begin, end, then = _instant(since, "--since"), _instant(until, "--until"), _instant(as_of, "--as-of")
+    begin = None if since is None else read_time(since, "--since")
+    end = None if until is None else read_time(until, "--until")
+    then = None if as_of is None else read_time(as_of, "--as-of")
     period = None if since is None and until is None else Period(since=begin, until=end)
-    if period is not None and period.since and period.until and period.since >= period.until:
+    if begin is not None and end is not None and begin >= end:
         raise Misuse(f"--until {until} is not after --since {since}, so nothing lies between them")
     policy, resolved = find_candidate(candidate)
     work = Work(policy=policy, resolved=resolved, as_of=then or run(now()), samples=samples)
@@ -84,13 +85,6 @@ def simulate_policy(
     done = tally.simulated + tally.erased + tally.unreadable
     if done < total:
         warn(f"interrupted after {done:,} of {total:,} decisions")
-
-
-def _instant(text: str | None, option: str) -> datetime | None:
-    try:
-        return None if text is None else read_instant(text)
-    except ValueError as error:
-        raise Misuse(f"{option}: {error}") from None
 
 
 def _draw(file: Path, drawing: str) -> None:

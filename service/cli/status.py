@@ -1,11 +1,10 @@
 """`exportgate status`: the compacted status topic, made again from the ledger."""
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.cli.connect import engine, run
 from service.cli.output import AsJson, Failed, emit, example, say
+from service.cli.progress import progress_bar
 from service.cli.relay import sending
 from service.cli.words import plural
 from service.ledger.standing import count_standing
@@ -38,16 +37,13 @@ def rebuild_(*, as_json: AsJson = False) -> None:
 async def _rebuild() -> Rebuilt:
     """All chunks taken together."""
     subjects = ended = withdrawn = 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
     async with engine("service") as opened, sending() as (sender, publisher):
         async with opened.connect() as tx:
             total = await count_standing(tx)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("statuses", total=total)
+        with progress_bar("statuses", total) as bar:
             async for chunk in rebuild(opened, sender, publisher):
                 subjects += chunk.subjects
                 ended += chunk.ended
                 withdrawn += chunk.withdrawn
-                progress.update(bar, completed=subjects)
+                bar.advance(chunk.subjects)
     return Rebuilt(subjects=subjects, ended=ended, withdrawn=withdrawn)

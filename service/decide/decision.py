@@ -13,6 +13,10 @@ class Outcome(IntEnum):
     DENY = 2
 
 
+OUTCOME_WORDS = {Outcome.APPROVE: "approve", Outcome.HOLD: "hold", Outcome.DENY: "deny"}
+"""As outcomes are written, from the least strict to the strictest."""
+
+
 class Access(Enum):
     """How much of what was asked for may be used."""
 

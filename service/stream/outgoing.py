@@ -100,43 +100,34 @@ def _ended(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> lis
     ]
 
 
-def _quarantined(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
-    attributes = {
-        "id": body["quarantine_id"],
-        "time": body["at"],
-        "type": "license.quarantined.v1",
-        "leaf": entry.leaf.hex(),
-    }
-    return [_message(QUARANTINE.name, entry, body["account_id"], publisher.envelope(entry, attributes, entry.body))]
-
-
-def _policy_activated(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
-    attributes = {
-        "id": body["activation_id"],
-        "time": body["at"],
-        "type": "policy.activated.v1",
-        "leaf": entry.leaf.hex(),
-    }
-    return [_message(POLICIES.name, entry, body["policy"]["name"], publisher.envelope(entry, attributes, entry.body))]
-
-
-def _policy_cancelled(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
-    attributes = {
-        "id": body["cancellation_id"],
-        "time": body["at"],
-        "type": "policy.cancelled.v1",
-        "leaf": entry.leaf.hex(),
-    }
-    return [_message(POLICIES.name, entry, body["policy"]["name"], publisher.envelope(entry, attributes, entry.body))]
-
-
 _Maker = Callable[[Publisher, JournalRow, dict[str, Any]], list[Message]]
+
+
+def _noted(event_type: str, topic: str, *, identity: str, key: Callable[[dict[str, Any]], str | None]) -> _Maker:
+    """Makes the one record of an entry that is about no decision; `identity` names its id in the body."""
+
+    def make(publisher: Publisher, entry: JournalRow, body: dict[str, Any]) -> list[Message]:
+        attributes = {"id": body[identity], "time": body["at"], "type": event_type, "leaf": entry.leaf.hex()}
+        return [_message(topic, entry, key(body), publisher.envelope(entry, attributes, entry.body))]
+
+    return make
+
+
+def _account(body: dict[str, Any]) -> str | None:
+    account_id: str | None = body["account_id"]
+    return account_id
+
+
+def _policy(body: dict[str, Any]) -> str | None:
+    return str(body["policy"]["name"])
+
+
 _MAKERS: dict[str, _Maker] = {
     "decision": _decision,
     "ended": _ended,
-    "quarantined": _quarantined,
-    "policy_activated": _policy_activated,
-    "policy_cancelled": _policy_cancelled,
+    "quarantined": _noted("license.quarantined.v1", QUARANTINE.name, identity="quarantine_id", key=_account),
+    "policy_activated": _noted("policy.activated.v1", POLICIES.name, identity="activation_id", key=_policy),
+    "policy_cancelled": _noted("policy.cancelled.v1", POLICIES.name, identity="cancellation_id", key=_policy),
 }
 
 
