@@ -69,7 +69,7 @@ schemas-check: $(READY) ## fail when the written schemas are stale or break the 
 alembic-check: $(READY) ## fail when the tables and the migrations differ
 	@$(BIN)/exportgate db check --embedded
 
-bench: $(READY) ## measure beside baselines, up to 15 minutes; writes build/bench.json and .svg; ARGS="--quick" for a smoke run
+bench: $(READY) ## measure beside baselines; writes build/bench.json and .svg; ARGS="--quick" for a smoke run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: ## resolve the dependencies anew and write requirements.lock
