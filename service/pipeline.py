@@ -31,7 +31,7 @@ from service.ledger.history import known_records
 from service.ledger.inbox import accept, accepted_hashes
 from service.ledger.lanes import Installation, lane_of, read_installation
 from service.ledger.policies import read_pin
-from service.ledger.positions import Position, TopicPartition, advance, claim, enter, halt, list_positions
+from service.ledger.positions import Position, TopicPartition, claim, enter, halt, list_positions
 from service.ledger.quarantine import open_bugs, quarantined_hashes
 from service.ledger.subjects import load_subjects
 from service.reading import Event, Record, Unreadable, read
@@ -209,10 +209,8 @@ class Pipeline:
                 report.fates[_decide_one(docket, one, inbox, anew).value] += 1
             report.outcomes.update(row.outcome for row in docket.decisions)
             reach("decided")
-            await write(tx, docket)
             report.next_offsets = {partition_of(one.record): one.record.offset + 1 for one in fresh}
-            await advance(tx, self.cluster, report.next_offsets)
-            reach("before_commit")
+            await write(tx, docket, cluster=self.cluster, next_offsets=report.next_offsets)
         reach("committed")
         return report
 

@@ -1,6 +1,6 @@
 """What every transaction that decides has in common: a docket is opened under its lanes, and written back."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from service.audit.journal import Scribe
@@ -8,14 +8,17 @@ from service.decide.policy import Policy
 from service.docket import Docket
 from service.faults import reach
 from service.ledger.engine import Tx
-from service.ledger.history import append_decisions, append_journal, keep_evidence
-from service.ledger.lanes import Installation, advance_lanes, lock_lanes
+from service.ledger.history import append_decisions, append_journal
+from service.ledger.lanes import Installation, lock_lanes
 from service.ledger.policies import read_pin, resolved_policy
+from service.ledger.positions import TopicPartition
 from service.ledger.quarantine import append_quarantine, open_counts
-from service.ledger.subjects import SubjectKey, load_subjects, save_subjects
+from service.ledger.state import write_state
+from service.ledger.subjects import SubjectKey, load_subjects
 from service.policies.approval import NotSigned, check_activation
 
 PolicyLoader = Callable[[bytes], Policy]
+_NOWHERE: Mapping[TopicPartition, int] = {}
 
 
 class NoPolicyInForce(Exception):  # noqa: N818 -- as above: wait, consume nothing
@@ -67,20 +70,25 @@ async def open_docket(
     return docket
 
 
-async def write(tx: Tx, docket: Docket) -> None:
-    """Write what a docket has decided, one statement a table, and move its lanes on."""
-    await keep_evidence(tx, docket.evidence)
-    reach("evidence_written")
+async def write(
+    tx: Tx, docket: Docket, *, cluster: str = "", next_offsets: Mapping[TopicPartition, int] = _NOWHERE
+) -> None:
+    """Write what a docket has decided, and move its lanes on, and the claimed positions to `next_offsets`."""
     await append_journal(tx, docket.scribe.rows)
     reach("journal_written")
     await append_decisions(tx, docket.decisions)
     reach("decisions_written")
     await append_quarantine(tx, docket.quarantined)
     reach("quarantine_written")
-    await save_subjects(tx, [docket.subjects[key] for key in docket.changed])
-    reach("subjects_written")
-    await advance_lanes(tx, docket.scribe.heads.values())
-    reach("lanes_advanced")
+    await write_state(
+        tx,
+        evidence=docket.evidence,
+        subjects=[docket.subjects[key] for key in docket.changed],
+        heads=docket.scribe.heads.values(),
+        cluster=cluster,
+        next_offsets=next_offsets,
+    )
+    reach("state_written")
 
 
 async def _check_signed(tx: Tx, version: str, effective_at: datetime) -> None:

@@ -56,7 +56,7 @@ def is_stopped(process: asyncio.subprocess.Process) -> Callable[[], Awaitable[bo
     return holds
 
 
-@pytest.mark.parametrize("point", ["polled", "before_commit", "relay_handed_over"])
+@pytest.mark.parametrize("point", ["polled", "state_written", "relay_handed_over"])
 async def test_a_worker_that_wakes_after_its_session_decides_nothing_twice(
     stream: Stream, ledger: Ledger, point: str
 ) -> None:

@@ -58,15 +58,10 @@ async def append_decisions(tx: Tx, rows: Sequence[DecisionRow]) -> None:
     await copy_rows(tx, "decision", DecisionRow._fields, rows)
 
 
-async def keep_evidence(tx: Tx, contents: Mapping[bytes, bytes]) -> None:
-    """Keep contents by their sha256; what is kept already stays.
-
-    Sorted, so that two workers do not wait for each other.
-    """
-    if not contents:
-        return
+def kept_evidence(contents: Mapping[bytes, bytes]) -> dict[str, object]:
+    """The parameters of `KEEP_EVIDENCE`. Sorted, so that two workers do not wait for each other."""
     digests = sorted(contents)
-    await tx.execute(_KEEP, {"digests": digests, "contents": [contents[digest] for digest in digests]})
+    return {"digests": digests, "contents": [contents[digest] for digest in digests]}
 
 
 async def read_evidence(tx: Tx, digests: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -153,12 +148,11 @@ def _decision(row: Row[Any]) -> DecisionRow:
     return DecisionRow(**values)
 
 
-_KEEP = text(
-    """
+KEEP_EVIDENCE = """
     INSERT INTO ledger.evidence (sha256, content)
     SELECT * FROM unnest(CAST(:digests AS bytea[]), CAST(:contents AS bytea[])) ON CONFLICT DO NOTHING
-    """
-)
+"""
+"""Keeps contents by their sha256; what is kept already stays."""
 
 
 async def walk_evidence(tx: Tx, *, chunk: int = 500) -> AsyncIterator[tuple[bytes, bytes]]:

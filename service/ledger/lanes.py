@@ -79,26 +79,27 @@ async def lock_lanes(tx: Tx, lanes: Iterable[int]) -> dict[int, Head]:
 
 async def advance_lanes(tx: Tx, heads: Iterable[Head]) -> None:
     """Write the moved heads back."""
+    await tx.execute(_ADVANCE, moved_lanes(heads))
+
+
+def moved_lanes(heads: Iterable[Head]) -> dict[str, object]:
+    """The parameters of `ADVANCE_LANES`."""
     moved = sorted(heads, key=lambda head: head.lane)
-    await tx.execute(
-        _ADVANCE,
-        {
-            "lanes": [head.lane for head in moved],
-            "seqs": [head.next_seq for head in moved],
-            "links": [head.link for head in moved],
-            "ats": [head.last_at for head in moved],
-        },
-    )
+    return {
+        "lanes": [head.lane for head in moved],
+        "seqs": [head.next_seq for head in moved],
+        "links": [head.link for head in moved],
+        "ats": [head.last_at for head in moved],
+    }
 
 
-_ADVANCE = text(
-    """
+ADVANCE_LANES = """
     UPDATE ledger.lane SET next_seq = moved.next_seq, head = moved.head, last_at = moved.last_at
     FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[]), CAST(:links AS bytea[]),
                 CAST(:ats AS timestamptz[])) AS moved (lane, next_seq, head, last_at)
     WHERE lane.lane = moved.lane
-    """
-)
+"""
+_ADVANCE = text(ADVANCE_LANES)
 
 
 async def read_heads(tx: Tx) -> dict[int, Head]:

@@ -49,10 +49,10 @@ async def enter(tx: Tx, cluster: str, beginnings: Mapping[TopicPartition, int]) 
     await tx.execute(_FIRST_SIGHT, {**_arrays(cluster, first_seen), "offsets": offsets})
 
 
-async def advance(tx: Tx, cluster: str, next_offsets: Mapping[TopicPartition, int]) -> None:
-    """Move claimed positions on."""
+def moved_positions(cluster: str, next_offsets: Mapping[TopicPartition, int]) -> dict[str, object]:
+    """The parameters of `ADVANCE_POSITIONS`."""
     wanted = sorted(next_offsets)
-    await tx.execute(_ADVANCE, {**_arrays(cluster, wanted), "offsets": [next_offsets[one] for one in wanted]})
+    return {**_arrays(cluster, wanted), "offsets": [next_offsets[one] for one in wanted]}
 
 
 def halt_code(reason: str) -> str:
@@ -112,14 +112,13 @@ _FIRST_SIGHT = text(
     ON CONFLICT DO NOTHING
     """
 )
-_ADVANCE = text(
-    """
+ADVANCE_POSITIONS = """
     UPDATE ledger.stream_position AS position SET next_offset = done.next_offset
     FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]))
          AS done (topic, partition, next_offset)
     WHERE position.cluster = :cluster AND position.topic = done.topic AND position.partition = done.partition
-    """
-)
+"""
+"""Moves claimed positions on."""
 _HALT = text(
     """
     UPDATE ledger.stream_position SET halted_at = clock_timestamp(), halt_reason = :reason

@@ -86,13 +86,10 @@ async def walk_accounts(tx: Tx, lane: int, *, chunk: int = 500) -> AsyncIterator
             after = account_id
 
 
-async def save_subjects(tx: Tx, subjects: Sequence[Subject]) -> None:
-    """Write subjects back, new ones included. Their lanes must be held."""
-    if not subjects:
-        return
+def saved_subjects(subjects: Sequence[Subject]) -> dict[str, object]:
+    """The parameters of `SAVE_SUBJECTS`."""
     ordered = sorted(subjects, key=lambda one: one.key)
-    columns = {name: [getattr(one, name) for one in ordered] for name in Subject.__dataclass_fields__}
-    await tx.execute(_SAVE, columns)
+    return {name: [getattr(one, name) for one in ordered] for name in _FIELDS}
 
 
 _FIELDS = tuple(Subject.__dataclass_fields__)
@@ -129,11 +126,10 @@ _LOAD = text(
     SELECT {_NAMES} FROM ledger.subject WHERE account_id = ANY(CAST(:whole AS text[]))
     """  # noqa: S608 -- constants of ours
 )
-_SAVE = text(
-    f"""
+SAVE_SUBJECTS = f"""
     INSERT INTO ledger.subject ({_NAMES})
     SELECT * FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _TYPES.items())})
     ON CONFLICT (account_id, subject_id) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in _TYPES if name not in ("account_id", "subject_id", "lane"))}
-    """  # noqa: S608 -- constants of ours
-)
+"""  # noqa: S608 -- constants of ours
+"""Writes subjects back, new ones included."""
