@@ -194,8 +194,8 @@ _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|
 """Variables that Kubernetes gives every container for a Service whose name begins with `exportgate`."""
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    """Refuse what looks like a setting and is none: a misspelt one would leave the default in force, unseen."""
+def refuse_unknown(environment: Mapping[str, str]) -> None:
+    """MisconfiguredError for what looks like a setting and is none: else the default would be in force, unseen."""
     known = [f"{PREFIX}{name}".upper() for name in Settings.model_fields]
     for variable, value in sorted(environment.items()):
         name = variable.upper()
@@ -216,7 +216,7 @@ _Kind = TypeVar("_Kind", bound=StreamSettings)
 
 
 def _read(kind: type[_Kind], overrides: dict[str, object]) -> _Kind:
-    _refuse_unknown(os.environ)
+    refuse_unknown(os.environ)
     try:
         return kind(**cast("dict[str, Any]", overrides))
     except ValidationError as error:

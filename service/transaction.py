@@ -16,6 +16,7 @@ from service.ledger.quarantine import append_quarantine, open_counts
 from service.ledger.state import write_state
 from service.ledger.subjects import SubjectKey, load_subjects
 from service.policies.approval import NotSigned, check_activation
+from service.policies.must_hold import approved_in_doubt
 
 PolicyLoader = Callable[[bytes], Policy]
 _NOWHERE: Mapping[TopicPartition, int] = {}
@@ -106,4 +107,7 @@ async def _load(tx: Tx, sha256_: bytes, load_policy: PolicyLoader) -> Policy:
     if policy.required_lists:
         # Publishing refuses such a version; one that came in another way must not approve what nobody has screened.
         raise MustStop(f"the policy in force, {policy.version}, requires lists, but this release screens no names yet")
+    approved = approved_in_doubt(policy)
+    if approved:
+        raise MustStop(f"the policy in force, {policy.version}, would approve in doubt: {'; '.join(approved)}")
     return policy

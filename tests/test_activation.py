@@ -237,11 +237,34 @@ async def test_a_version_that_demands_lists_is_refused_and_one_that_got_in_stops
     loaded = load_document(text.encode(), "small.yaml", nothing_beside, nothing_beside)
     with pytest.raises(PolicyRefused, match="screens no names yet"):
         await put(ledger, loaded)
-    sha256 = bytes.fromhex(loaded.policy.sha256)
+    await _store_past_the_door(ledger, loaded)
+    async with ledger.engine("policy_officer").begin() as tx:
+        sha256 = bytes.fromhex(loaded.policy.sha256)
+        await activate(tx, sha256=sha256, at=None, activated_by="mallory", reason="past the door")
+    with pytest.raises(MustStop, match="requires lists"):
+        await ledger.decide(signed_up())
+    assert await ledger.decisions() == []
+
+
+async def test_a_version_that_would_approve_in_doubt_and_got_in_by_sql_stops_the_worker(ledger: Ledger) -> None:
+    bare = SMALL.partition("rules:")[0].format(version="2")
+    loaded = load_document(bare.encode(), "small.yaml", nothing_beside, nothing_beside)
+    await put(ledger, small_policy("1"))
+    await _store_past_the_door(ledger, loaded)
+    await ledger.tamper(
+        "INSERT INTO ledger.policy_activation (effective_at, policy_sha256, activated_by, reason, lane, seq)"
+        f" VALUES (clock_timestamp(), decode('{loaded.policy.sha256}', 'hex'), 'mallory', 'past the door', 0, 1)"
+    )
+    with pytest.raises(MustStop, match="would approve in doubt: an account with a record that could not be read"):
+        await ledger.decide(signed_up())
+    assert await ledger.decisions() == []
+
+
+async def _store_past_the_door(ledger: Ledger, loaded: LoadedPolicy) -> None:
     async with ledger.engine("policy_officer").begin() as tx:
         await store_policy(
             tx,
-            sha256=sha256,
+            sha256=bytes.fromhex(loaded.policy.sha256),
             name="small",
             version="2",
             document=loaded.document,
@@ -249,7 +272,3 @@ async def test_a_version_that_demands_lists_is_refused_and_one_that_got_in_stops
             published_by="mallory",
             published_at=datetime(2026, 6, 12, tzinfo=UTC),
         )
-        await activate(tx, sha256=sha256, at=None, activated_by="mallory", reason="past the door")
-    with pytest.raises(MustStop, match="requires lists"):
-        await ledger.decide(signed_up())
-    assert await ledger.decisions() == []

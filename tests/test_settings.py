@@ -2,9 +2,20 @@
 
 import pytest
 
+from service.cli import run
 from service.settings import MisconfiguredError, Settings, read_settings, read_stream_settings
 
 URL = "postgresql://ann:hunter2@db/x"
+
+
+def test_commands_too_refuse_a_misspelt_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EXPORTGATE_DATABASE_ULR", URL)
+    assert run(["policy", "list"]) == 2
+    assert "EXPORTGATE_DATABASE_ULR: there is no such setting; did you mean EXPORTGATE_DATABASE_URL?" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
