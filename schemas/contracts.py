@@ -30,7 +30,7 @@ class ClaimedAuthorization(Input):
 
 
 class ContractData(Input):
-    """The whole current picture of a contract: contract.signed.v1, .amended.v1 and .renewed.v1."""
+    """The current picture: contract.signed.v1, .amended.v1 and .renewed.v1. What is null takes nothing back."""
 
     contract_id: Identifier = Field(description="Unique within the account.")
     account_id: Identifier = Field(description="The account it belongs to; also the record key.")

@@ -190,16 +190,17 @@ def _carry_state(docket: Docket, told: _Told, subject: Subject, *, from_future: 
     if refused is not None:
         return refused
     subject.ended = False
+    earlier = docket.own_facts(subject)
     match data:
         case AccountData():
-            earlier = docket.own_facts(subject)
             docket.learn(subject, account_facts(data, earlier=earlier, from_future=from_future))
             docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
         case UserData():
-            docket.learn(subject, user_facts(data, said_on=told.event.time.date(), from_future=from_future))
+            said_on = told.event.time.date()
+            docket.learn(subject, user_facts(data, earlier=earlier, said_on=said_on, from_future=from_future))
             docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
         case ContractData():
-            docket.learn(subject, contract_facts(data, from_future=from_future))
+            docket.learn(subject, contract_facts(data, earlier=earlier, from_future=from_future))
             docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
     return Fate.DECISION
 

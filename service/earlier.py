@@ -1,16 +1,62 @@
-"""What was known of an account before, and what an event leaves of it. Pure: only words take back what was told."""
+"""What was known of a subject before, and what an event leaves of it. Pure: only words take back what was told."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC
 
-from schemas.accounts import AccountData, AccountFlagged, RedFlag
+from schemas.accounts import AccountData, AccountFlagged, RedFlag, UserData
+from schemas.contracts import ContractData
 from schemas.parties import Party
+from service.assured import ACCOUNT_PLACES
 from service.decide.facts import Element, Value
 from service.decide.ownership import Edge, examine
 
 _Values = Mapping[str, Value]
 _ENDS = ("individual", "government")
 """Kinds of parties that nobody owns."""
+
+ACCOUNT_FIELDS = {
+    **{fact: field for field, fact in ACCOUNT_PLACES},
+    "account.channel": "channel",
+    "account.payment_terms_days": "payment_terms_days",
+    "customer.type": "type",
+    "customer.government_function": "government_function",
+    "customer.users_population": "users_population",
+    "customer.end_uses": "end_uses",
+    "customer.owners_disclosed": "owners_disclosed",
+    "customer.wholly_owned_by_parent": "relation_to_parent",
+    "location.evidence": "location_evidence",
+    "parties": "parties",
+}
+"""Fact of an account -> the field of its events that tells it."""
+USER_FIELDS = {
+    "person.us_status": "us_status",
+    "person.citizenships": "citizenships",
+    "person.located_in": "located_in",
+    "person.employer_relation": "employer_relation",
+}
+"""Fact of a user -> the field that tells it."""
+CONTRACT_FIELDS = {
+    "contract.deliver_to": "deliver_to",
+    "contract.value_usd": "value",
+    "contract.end_uses": "end_uses",
+}
+"""Fact of a contract -> the field that tells it."""
+
+
+def silent_fields(data: AccountData | UserData | ContractData, fields: Collection[str]) -> set[str]:
+    """Which of these fields say nothing. No end uses are none that were stated: an empty list takes none back."""
+    return {field for field in fields if (said := getattr(data, field)) is None or (field == "end_uses" and not said)}
+
+
+def told_before(earlier: _Values, fields: Mapping[str, str], silent: Collection[str]) -> dict[str, Value]:
+    """The earlier facts whose fields say nothing now."""
+    return {fact: earlier[fact] for fact, field in fields.items() if field in silent and fact in earlier}
+
+
+def unreadable_before(earlier: _Values, silent: Collection[str]) -> tuple[str, ...]:
+    """The fields with something unreadable that say nothing now: it may have said anything."""
+    named = earlier.get("customer.unreadable_places")
+    return tuple(str(name) for name in named if name in silent) if isinstance(named, tuple) else ()
 
 
 def flags_after(data: AccountFlagged, earlier: _Values) -> tuple[Element, ...]:

@@ -1,7 +1,7 @@
 """Other people's words -> our facts. Pure: what an event says of its own subject, in the vocabulary of the policy."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,17 @@ from schemas.parties import Item as WireItem
 from schemas.parties import Party, Residence
 from service.assured import ACCOUNT_PLACES, read_assurance
 from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
-from service.earlier import flags_after, ownership_after, red_flags_after
+from service.earlier import (
+    ACCOUNT_FIELDS,
+    CONTRACT_FIELDS,
+    USER_FIELDS,
+    flags_after,
+    ownership_after,
+    red_flags_after,
+    silent_fields,
+    told_before,
+    unreadable_before,
+)
 from service.places import read_place
 from service.spelling import mixes_scripts, read_word
 
@@ -40,12 +50,17 @@ NOTHING = OwnFacts(values={}, items=(), assurance={})
 def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
     """The facts of an account.
 
-    Evidence, parties, owners and red flags of `earlier` stay where the event says nothing of them: silence takes
-    nothing back. The monitoring's flags stay as well, since the account's own events do not carry them.
+    What was told earlier stands where the event says nothing of it: silence takes nothing back. The monitoring's flags
+    stay as well, since the account's own events do not carry them.
     """
+    silent = silent_fields(data, ACCOUNT_FIELDS.values())
+    kept = told_before(earlier.values, ACCOUNT_FIELDS, silent)
     places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in ACCOUNT_PLACES])
-    evidence = data.location_evidence
-    unreadable += _unreadable_lists(data, earlier) + _asks_for_nothing(data.items) + _unreadable_words(data.end_uses)
+    unreadable += _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
+    unreadable += _asks_for_nothing(data.items) + _unreadable_words(data.end_uses)
+    unreadable += unreadable_before(earlier.values, silent)
+    is_branch = data.relation_to_parent == "branch" or "customer.wholly_owned_by_parent" in kept
+    parent = places.get("customer.ultimate_parent_in") or kept.get("customer.ultimate_parent_in")
     stated: dict[str, Value | None] = {
         **places,
         "account.flags": earlier.values.get("account.flags", ()),
@@ -60,20 +75,16 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         "customer.users_population": data.users_population,
         "customer.end_uses": _words(data.end_uses),
         "customer.owners_disclosed": data.owners_disclosed,
-        "location.evidence": earlier.values.get("location.evidence")
-        if evidence is None
-        else tuple([_evidence(one) for one in evidence]),
-        "parties": earlier.values.get("parties") if data.parties is None else _parties(data.parties),
+        "location.evidence": None
+        if data.location_evidence is None
+        else tuple([_evidence(one) for one in data.location_evidence]),
+        "parties": _parties(data.parties),
         # Who else owns the whole cannot be tied to the parent by names, and a guess would soften a rule.
-        "customer.wholly_owned_by_parent": True if data.relation_to_parent == "branch" else None,
-        "customer.branch_of_in": places.get("customer.ultimate_parent_in")
-        if data.relation_to_parent == "branch"
-        else None,
+        "customer.wholly_owned_by_parent": True if is_branch else None,
+        "customer.branch_of_in": parent if is_branch else None,
         **ownership_after(data, earlier.values),
     }
-    return OwnFacts(
-        values=_known(stated), items=_items(data.items), assurance=read_assurance(data.assurance, "account")
-    )
+    return _own(data, "account", {**kept, **_known(stated)}, earlier, kept)
 
 
 def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
@@ -87,16 +98,22 @@ def flagged_facts(data: AccountFlagged, *, earlier: OwnFacts, from_future: bool)
     return OwnFacts(values=values, items=earlier.items, assurance=earlier.assurance)
 
 
-def user_facts(data: UserData, *, said_on: date, from_future: bool) -> OwnFacts:
+def user_facts(data: UserData, *, earlier: OwnFacts, said_on: date, from_future: bool) -> OwnFacts:
     """The facts of a user. The deemed-export country is the most recent citizenship or residency (15 CFR 734.13(b)).
 
-    `said_on`: the day of the event. A citizenship that begins later has not begun, and counts as unreadable.
+    What was told earlier stands where the event says nothing of it; both kinds of ties are needed to tell the most
+    recent anew. `said_on`: the day of the event. A citizenship that begins later has not begun, and is unreadable.
     """
+    silent = silent_fields(data, (*USER_FIELDS.values(), "permanent_residencies"))
+    kept = told_before(earlier.values, USER_FIELDS, silent)
+    if {"citizenships", "permanent_residencies"} <= silent:
+        kept |= told_before(earlier.values, {"person.deemed_export_country": "citizenships"}, silent)
     places, unreadable = _read_places([("located_in", "person.located_in", data.located_in)])
     ties = [*(data.citizenships or ()), *(data.permanent_residencies or ())]
     begun = all(tie.since is None or tie.since <= said_on for tie in ties)
     unreadable += tuple("citizenships" for tie in ties if read_place(tie.country) is None)
     unreadable += (() if begun else ("citizenships",)) + _asks_for_nothing(data.items)
+    unreadable += unreadable_before(earlier.values, silent)
     stated: dict[str, Value | None] = {
         "person.us_status": data.us_status,
         "person.citizenships": _places(residence.country for residence in data.citizenships)
@@ -111,11 +128,18 @@ def user_facts(data: UserData, *, said_on: date, from_future: bool) -> OwnFacts:
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
     }
-    return OwnFacts(values=_known(stated), items=_items(data.items), assurance=read_assurance(data.assurance, "user"))
+    return _own(data, "user", {**kept, **_known(stated)}, earlier, kept)
 
 
-def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
-    """The facts of a contract, its end users and intermediaries included (15 CFR 748.5)."""
+def contract_facts(data: ContractData, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
+    """The facts of a contract, its end users and intermediaries included (15 CFR 748.5).
+
+    What was told earlier stands where the event says nothing of it; earlier parties stand unless both kinds are told.
+    """
+    silent = silent_fields(data, CONTRACT_FIELDS.values())
+    kept = told_before(earlier.values, CONTRACT_FIELDS, silent)
+    tells_all_parties = data.end_users is not None and data.intermediaries is not None
+    before = () if tells_all_parties else cast("tuple[Element, ...]", _list(earlier.values.get("parties")))
     statement = data.end_use_statement
     stated_in = (statement.countries or []) if statement is not None else []
     deliver_to = [*(data.deliver_to or []), *stated_in]
@@ -123,16 +147,33 @@ def contract_facts(data: ContractData, *, from_future: bool) -> OwnFacts:
     unreadable = tuple("deliver_to" for place in deliver_to if read_place(place) is None) + _unreadable_parties(parties)
     end_uses = [*(data.end_uses or ()), *((statement.end_uses or ()) if statement is not None else ())]
     unreadable += _asks_for_nothing(data.items) + _unreadable_words(end_uses)
+    unreadable += unreadable_before(earlier.values, silent if tells_all_parties else silent | {"parties"})
+    told = _parties(parties) or ()
+    tells_parties = data.end_users is not None or data.intermediaries is not None or "parties" in earlier.values
     stated: dict[str, Value | None] = {
-        "contract.deliver_to": _places(deliver_to) if data.deliver_to is not None or stated_in else None,
+        "contract.deliver_to": _joined(kept, "contract.deliver_to", _places(deliver_to))
+        if data.deliver_to is not None or stated_in
+        else None,
         "contract.value_usd": data.value if data.currency == "USD" else None,
-        "contract.end_uses": _words(end_uses),
-        "parties": _parties(parties) if data.end_users is not None or data.intermediaries is not None else None,
+        "contract.end_uses": _joined(kept, "contract.end_uses", _words(end_uses) or ()) or None,
+        "parties": (*told, *[one for one in before if one not in told]) if tells_parties else None,
         "customer.unreadable_places": unreadable or None,
         "account.from_future": from_future or None,
     }
+    return _own(data, "contract", {**kept, **_known(stated)}, earlier, kept)
+
+
+def _own(
+    data: AccountData | UserData | ContractData,
+    kind: str,
+    values: Mapping[str, Value],
+    earlier: OwnFacts,
+    kept: Collection[str],
+) -> OwnFacts:
+    """What is kept is kept with its assurance."""
+    surely = {fact: level for fact, level in earlier.assurance.items() if fact in kept}
     return OwnFacts(
-        values=_known(stated), items=_items(data.items), assurance=read_assurance(data.assurance, "contract")
+        values=values, items=_items(data.items), assurance={**surely, **read_assurance(data.assurance, kind)}
     )
 
 
@@ -177,6 +218,11 @@ def standing_facts(
     return Facts(values=values, items=merged.items, assurance=merged.assurance, authorizations=())
 
 
+def _joined(kept: Mapping[str, Value], fact: str, told: tuple[str, ...]) -> tuple[str, ...]:
+    """What a statement says beside what was kept of the contract itself."""
+    return tuple(sorted({*told, *cast("tuple[str, ...]", _list(kept.get(fact)))}))
+
+
 def _list(value: Value | None) -> tuple[object, ...]:
     return value if isinstance(value, tuple) else ()
 
@@ -210,14 +256,6 @@ def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _unreadable_words(words: Sequence[str] | None) -> tuple[str, ...]:
     return ("end_uses",) if any(mixes_scripts(read_word(word)) for word in words or ()) else ()
-
-
-def _unreadable_lists(data: AccountData, earlier: OwnFacts) -> tuple[str, ...]:
-    """Of evidence and parties, those with something unreadable: now, or earlier where nothing is said of them now."""
-    now = _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
-    silent = [name for name in ("location_evidence", "parties") if getattr(data, name) is None]
-    before = _list(earlier.values.get("customer.unreadable_places"))
-    return now + tuple(name for name in silent if name in before)
 
 
 def _asks_for_nothing(items: Sequence[WireItem] | None) -> tuple[str, ...]:

@@ -57,11 +57,13 @@ def read_prospect(tree: dict[str, object], said_on: date) -> Prospect:
     own, subject_id = None, ACCOUNT
     if user is not None:
         read_user = _read(UserData, user, {"account_id": data.account_id, "user_id": PROSPECT}, "/user")
-        own, subject_id = user_facts(read_user, said_on=said_on, from_future=False), f"user:{read_user.user_id}"
+        own = user_facts(read_user, earlier=NOTHING, said_on=said_on, from_future=False)
+        subject_id = f"user:{read_user.user_id}"
     if contract is not None:
         ids = {"account_id": data.account_id, "contract_id": PROSPECT}
         read_contract = _read(ContractData, contract, ids, "/contract")
-        own, subject_id = contract_facts(read_contract, from_future=False), f"contract:{read_contract.contract_id}"
+        own = contract_facts(read_contract, earlier=NOTHING, from_future=False)
+        subject_id = f"contract:{read_contract.contract_id}"
     facts = standing_facts(
         (data.account_id, subject_id),
         account=account_facts(data, earlier=NOTHING, from_future=False),

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from service.policies import LoadedPolicy
 from service.policies.lifecycle import Activated, activate, publish
+from service.policies.listing import publish_signers, sign_list
 from service.policies.signatures import SigningKey, key_text
 from service.policies.signers import SignerList, read_signer_list
-from service.policies.signing import Signed, publish_signers, sign
+from service.policies.signing import Signed, sign
 from tests.ledger import Ledger
 from tests.policies import small_policy
 
@@ -43,8 +44,8 @@ async def demand_signatures(
     document = document or list_document()
     async with ledger.engine("policy_officer").begin() as tx:
         signers = read_signer_list(document, "signers.yaml")
-        keys = [KEYS[name] for name in signed_by]
-        return await publish_signers(tx, signers=signers, document=document, keys=keys, published_by="ann")
+        given = [await sign_list(tx, signers=signers, key=KEYS[name]) for name in signed_by]
+        return await publish_signers(tx, signers=signers, document=document, signatures=given, published_by="ann")
 
 
 async def published(ledger: Ledger, loaded: LoadedPolicy | None = None, by: str = "ann") -> bytes:

@@ -3,8 +3,9 @@
 The law of every decision on a mutated event: (1) its bytes are one JSON object that Python's reader takes too, without
 a name twice, and that fits the published schema of its type; (2) a fact differs from that of the event that was meant
 only where a field it comes from has another value; (3) where a fact is the plain value of a field, it is the value that
-the field now has, or is not known. So damage can withdraw what is known and never change it; only a document that says
-something else, explicitly and in valid form, is decided as something else.
+the field now has, or, where it has none, what was told before; or it is not known. So damage can withdraw what is told
+and never change it; only a document that says something else, explicitly and in valid form, is decided as something
+else.
 """
 
 from __future__ import annotations
@@ -104,8 +105,13 @@ def subject_kind(event_type: str) -> str:
     return event_type.partition(".")[0]
 
 
-def faults(meant: Json, said: Json, untouched: Mapping[str, Any], decided: Mapping[str, Any]) -> list[str]:
-    """How the facts of a decision break the law: `meant` would have given `untouched`, `said` gave `decided`."""
+def faults(
+    meant: Json, said: Json, untouched: Mapping[str, Any], decided: Mapping[str, Any], told_before: Json
+) -> list[str]:
+    """How the facts of a decision break the law: `meant` would have given `untouched`, `said` gave `decided`.
+
+    `told_before` is the data of the event before it about the same subject, {} when there was none.
+    """
     kind = subject_kind(meant["type"])
     before, after = meant["data"], said["data"]
     changed = {name for name in {*before, *after} if _text(before, name) != _text(after, name)}
@@ -120,7 +126,8 @@ def faults(meant: Json, said: Json, untouched: Mapping[str, Any], decided: Mappi
     ]
     for name in sorted(changed & set(STATED.get(kind, {}))):
         fact = decided.get(STATED[kind][name])
-        if fact is not None and fact != _as_fact(after.get(name)):
+        stands = after.get(name) if after.get(name) is not None else told_before.get(name)
+        if fact is not None and fact != _as_fact(stands):
             found.append(f"{STATED[kind][name]} is not what /data/{name} says")
         if fact is None and after.get(name) is not None and name not in ("value", *decided[_READABLE]):
             found.append(f"/data/{name} was not understood, and nothing says so")

@@ -114,7 +114,9 @@ def _check(sent: Sent, told: Told, untouched: Told) -> None:
             assert entry["outcome"] == "hold"
             continue
         if untouched.facts:
-            assert faults(sent.meant, said, untouched.facts[0], facts) == []
+            is_update = said["type"] == "account.updated.v1"
+            before = _signup(account_id)["data"] if is_update and account_id == sent.account_id else {}
+            assert faults(sent.meant, said, untouched.facts[0], facts, before) == []
 
 
 def _check_put_aside(sent: Sent, entry: Json) -> None:

@@ -146,7 +146,7 @@ def _contract_of_a_bank(**stated: object) -> Facts:
     account = {"account_id": "acct-1", "version": 1, "legal_name": "Thames", "headquartered_in": "GB"}
     contract = {"contract_id": "c-1", "account_id": "acct-1", "version": 1, **stated}
     bank = AccountData.model_validate_json(orjson.dumps(account))
-    own = contract_facts(ContractData.model_validate_json(orjson.dumps(contract)), from_future=False)
+    own = contract_facts(ContractData.model_validate_json(orjson.dumps(contract)), earlier=NOTHING, from_future=False)
     of_account = account_facts(bank, earlier=NOTHING, from_future=False)
     return standing_facts(("acct-1", "contract:c-1"), account=of_account, own=own, known=True, held=False)
 

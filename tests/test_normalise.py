@@ -1,5 +1,6 @@
 """Other people's words -> our facts: what is absent stays unknown, what contradicts itself says so."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,7 @@ def facts(**fields: Any) -> Any:
 
 def person(**fields: Any) -> Any:
     data = UserData.model_validate_json(to_bytes(user(**fields)))
-    return user_facts(data, said_on=date(2026, 7, 1), from_future=False).values
+    return user_facts(data, earlier=NOTHING, said_on=date(2026, 7, 1), from_future=False).values
 
 
 def edge(owner: str, owned: str, percent: str | None = None, kind: str = "equity") -> Edge:
@@ -67,7 +68,9 @@ def test_what_an_event_does_not_say_is_absent_and_never_a_default() -> None:
 def test_every_fact_is_in_the_vocabulary() -> None:
     found = facts(**big_account())
     found |= person()
-    found |= contract_facts(ContractData.model_validate_json(to_bytes(contract())), from_future=True).values
+    found |= contract_facts(
+        ContractData.model_validate_json(to_bytes(contract())), earlier=NOTHING, from_future=True
+    ).values
     assert set(found) <= set(VOCABULARY)
     assert not [name for name in found if VOCABULARY[name].derived]
 
@@ -107,7 +110,9 @@ def test_a_contract_has_its_accounts_facts_and_its_own_and_doubts_add_up() -> No
     account_own = account_facts(
         AccountData.model_validate_json(to_bytes(account(billing_in="uk"))), earlier=NOTHING, from_future=False
     )
-    own = contract_facts(ContractData.model_validate_json(to_bytes(contract(deliver_to=["Mars"]))), from_future=True)
+    own = contract_facts(
+        ContractData.model_validate_json(to_bytes(contract(deliver_to=["Mars"]))), earlier=NOTHING, from_future=True
+    )
     both = with_account(account_own, own)
     assert both.values["customer.unreadable_places"] == ("billing_in", "deliver_to")
     assert both.values["account.from_future"] is True
@@ -200,7 +205,7 @@ def test_an_empty_list_of_countries_says_nothing_of_a_party() -> None:
 def test_both_the_contract_and_its_statement_say_what_it_is_for_and_where() -> None:
     statement = {"kind": "bis_711", "end_uses": ["Nuclear weapons"], "countries": ["IR"]}
     data = contract(end_uses=["customer_service"], end_use_statement=statement)
-    found = contract_facts(ContractData.model_validate_json(to_bytes(data)), from_future=False).values
+    found = contract_facts(ContractData.model_validate_json(to_bytes(data)), earlier=NOTHING, from_future=False).values
     assert found["contract.end_uses"] == ("customer_service", "nuclear_weapons")
     assert found["contract.deliver_to"] == ("GB", "IR")
 
@@ -320,14 +325,14 @@ def test_a_list_that_asks_for_nothing_is_named() -> None:
     assert facts(items=[])["customer.unreadable_places"] == ("items",)
     assert person(items=[])["customer.unreadable_places"] == ("items",)
     bought = ContractData.model_validate_json(to_bytes(contract(items=[])))
-    assert contract_facts(bought, from_future=False).values["customer.unreadable_places"] == ("items",)
+    assert contract_facts(bought, earlier=NOTHING, from_future=False).values["customer.unreadable_places"] == ("items",)
 
 
 @pytest.mark.parametrize("nothing", [[], ["-"], ["\u3164"]])
 def test_an_empty_list_of_end_uses_states_none(nothing: list[str]) -> None:
     assert "customer.end_uses" not in facts(end_uses=nothing)
     bought = ContractData.model_validate_json(to_bytes(contract(end_uses=nothing)))
-    assert "contract.end_uses" not in contract_facts(bought, from_future=False).values
+    assert "contract.end_uses" not in contract_facts(bought, earlier=NOTHING, from_future=False).values
 
 
 def test_a_word_of_two_scripts_that_cannot_be_read_as_one_is_named() -> None:
@@ -352,3 +357,66 @@ def test_a_branch_is_its_parent() -> None:
 def test_one_edge_from_two_sources_is_counted_once() -> None:
     assert examine([edge("a", "b", "60"), edge("a", "b", "60")]).state == "consistent"
     assert examine([edge("a", "b", "60"), edge("a", "b", "61")]).state == "inconsistent"
+
+
+def test_silence_takes_back_no_fact_of_an_account() -> None:
+    first = told(
+        ultimate_parent_in="CN", relation_to_parent="branch", type="government", government_function="police",
+        payment_in="Mars", end_uses=["nuclear_weapons"], users_population="mixed", payment_terms_days=90,
+        assurance={"ultimate_parent_in": "documented"},
+    )  # fmt: skip
+    silent = AccountData(account_id="acct-1", version=2, legal_name="Thames Bank plc", end_uses=[])
+    assert account_facts(silent, earlier=first, from_future=False) == replace(first, items=())
+    another = account_facts(
+        silent.model_copy(update={"ultimate_parent_in": "FR", "payment_in": "FR", "end_uses": ["general_business"]}),
+        earlier=first,
+        from_future=False,
+    )
+    assert another.values["customer.branch_of_in"] == another.values["customer.ultimate_parent_in"] == "FR"
+    assert another.values["customer.end_uses"] == ("general_business",)
+    assert another.values["customer.unreadable_places"] == ()
+    assert another.assurance == {}
+    apart = account_facts(silent.model_copy(update={"relation_to_parent": "none"}), earlier=first, from_future=False)
+    assert "customer.branch_of_in" not in apart.values
+    assert "customer.wholly_owned_by_parent" not in apart.values
+
+
+def test_silence_takes_back_no_fact_of_a_user() -> None:
+    ties = {"citizenships": [{"country": "IR", "since": "2001-01-01"}], "permanent_residencies": []}
+    first = _user(NOTHING, us_status="none", located_in="Mars", **ties)
+    assert first.values["person.deemed_export_country"] == "IR"
+    assert _user(first) == first
+    half = _user(first, permanent_residencies=[{"country": "DE", "since": "2020-01-01"}])
+    assert half.values["person.citizenships"] == ("IR",)
+    assert "person.deemed_export_country" not in half.values
+
+
+def test_silence_takes_back_no_fact_of_a_contract() -> None:
+    reseller = {"role": "reseller", "name": "Elbe GmbH", "countries": ["DE"]}
+    first = _contract(
+        NOTHING, deliver_to=["IR"], end_users=[OWNER], intermediaries=[reseller], end_uses=["nuclear_weapons"],
+        value="100", currency="USD", end_use_statement={"kind": "bis_711", "countries": ["SY"]},
+    )  # fmt: skip
+    assert _contract(first) == first
+    stated = _contract(first, end_use_statement={"kind": "bis_711", "countries": ["FR"], "end_uses": ["research"]})
+    assert stated.values["contract.deliver_to"] == ("FR", "IR", "SY")
+    assert stated.values["contract.end_uses"] == ("nuclear_weapons", "research")
+    other = _contract(first, intermediaries=[reseller | {"countries": ["FR"]}])
+    assert [one["party.countries"] for one in parties(other)] == [("FR",), (), ("DE",)]
+    assert other.values["customer.unreadable_places"] == ("parties",)
+    assert parties(_contract(first, end_users=[], intermediaries=[])) == ()
+    assert _contract(first, deliver_to=["FR"]).values["contract.deliver_to"] == ("FR",)
+
+
+def parties(known: OwnFacts) -> Any:
+    return known.values["parties"]
+
+
+def _user(earlier: OwnFacts, **fields: Any) -> OwnFacts:
+    data = UserData.model_validate({"user_id": "u", "account_id": "acct-1", "version": 1, **fields})
+    return user_facts(data, earlier=earlier, said_on=date(2026, 7, 1), from_future=False)
+
+
+def _contract(earlier: OwnFacts, **fields: Any) -> OwnFacts:
+    ids = {"contract_id": "c", "account_id": "acct-1", "version": 1}
+    return contract_facts(ContractData.model_validate(ids | fields), earlier=earlier, from_future=False)

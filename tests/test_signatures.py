@@ -206,7 +206,7 @@ async def test_a_list_is_replaced_by_two_people_of_it_and_then_others_sign(ledge
 async def test_a_list_by_which_nobody_could_sign_is_refused(ledger: Ledger) -> None:
     over = {"bob": '"2026-01-02T00:00:00Z"', "cleo": '"2999-01-02T00:00:00Z"'}
     with pytest.raises(PolicyRefused, match="fewer than 2 people of this list may sign now and without an end"):
-        await demand_signatures(ledger, list_document(until=over))
+        await demand_signatures(ledger, list_document(until=over), ("ann",))
 
 
 # --------------------------------------------------------------------------------------------------------- signing
