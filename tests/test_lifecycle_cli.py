@@ -1,5 +1,6 @@
 """The whole way of a version on the command line: keys, signers, two signatures, in force, cancelled, gone back to."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,17 +83,22 @@ async def test_from_the_key_to_the_version_in_force(
     assert "bob" in (await cli("policy", "signers", "list")).out
 
     told = await cli("policy", "publish", documents["2"], "--by", "ann")
-    assert "2 others must sign, exportgate policy sign 2 --by NAME --key FILE" in plain(told.out)
+    assert "Before it can be activated, 2 signers other than ann must sign:" in plain(told.out)
+    assert told.out.endswith("  exportgate policy sign 2 --by NAME --key FILE\n")
+    again = await cli("policy", "publish", documents["2"], "--by", "ann")
+    assert again.out.endswith("  exportgate policy list\n")
     refused(await cli("policy", "activate", "2", *WHO), 1, "2 needs the signatures of 2 of the signers other than ann",
             "exportgate policy sign 2")  # fmt: skip
     one = await sign(cli, "2", "bob", keys=keys)
     assert "Signed by bob: 1 more must sign" in plain(one.out)
+    assert one.out.endswith("  exportgate policy sign 2 --by NAME --key FILE\n")
     both = await sign(cli, "2", "cleo", keys=keys)
     assert "Signed by bob and cleo, which is enough." in plain(both.out)
-    assert "exportgate policy activate 2 --by NAME" in plain(both.out)
+    assert both.out.endswith("  exportgate policy activate 2 --by NAME --reason TEXT\n")
     activated = await cli("policy", "activate", "2", *WHO)
     assert (activated.code, activated.err) == (0, "")
-    assert activated.out.endswith("Signed by bob and cleo.\n")
+    assert "Signed by bob and cleo.\nWhat was decided before stands" in activated.out
+    assert activated.out.endswith("  exportgate policy simulate 2\n")
     assert await in_force(cli) == ["2"]
     listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
     assert (listed["2"]["signed_by"], listed["2"]["signatures_demanded"]) == (["bob", "cleo"], True)
@@ -152,6 +158,43 @@ async def test_a_list_that_too_few_have_signed_is_refused(cli: Cli, tmp_path: Pa
     refused(await cli("policy", "signers", "publish", "gone.yaml", "--by", "ann", "--key", keys["ann"]), 2, "gone.yaml")
 
 
+async def test_two_people_sign_for_a_list_each_where_their_key_is(cli: Cli, tmp_path: Path) -> None:
+    keys = await signers(cli, tmp_path)
+    file = tmp_path / "signers.yaml"
+    await sign_list(cli, file, "bob", keys)
+    old = await publish_list(cli, file, "bob")
+    refused(old, 1, "was published before")
+    file.write_text(file.read_text().replace("first", "second"))
+    refused(await publish_list(cli, file, "bob"), 1, "bob has signed for another list, or to replace another")
+    for name in ("bob", "cleo"):
+        await sign_list(cli, file, name, keys)
+    refused(await publish_list(cli, file, "bob", "bob"), 1, "needs the keys of 2 people of the list in force")
+    forged = tmp_path / "bob.json"
+    whole = forged.read_text()
+    forged.write_text(whole.replace('"bob"', '"ann"'))
+    refused(await publish_list(cli, file, "bob", "cleo"), 1, "ann may not sign now with the key")
+    told = json.loads(whole)
+    forged.write_text(json.dumps({**told, "signature": "00" * 64}))
+    refused(await publish_list(cli, file, "bob", "cleo"), 1, "the signature of bob is none of this list")
+    forged.write_text("{}")
+    refused(await publish_list(cli, file, "bob", "cleo"), 2, "bob.json: expected what `exportgate policy signers sign")
+    forged.write_text(whole)
+    done = await publish_list(cli, file, "bob", "cleo")
+    assert done.code == 0, done
+
+
+async def sign_list(cli: Cli, file: Path, name: str, keys: Mapping[str, str]) -> None:
+    answer = await cli("policy", "signers", "sign", str(file), "--key", keys[name])
+    assert answer.code == 0, answer
+    file.with_name(f"{name}.json").write_text(answer.out)
+
+
+async def publish_list(cli: Cli, file: Path, *names: str) -> Answer:
+    given = [part for name in names for part in ("--signature", str(file.with_name(f"{name}.json")))]
+    answer: Answer = await cli("policy", "signers", "publish", str(file), "--by", "dora", *given)
+    return answer
+
+
 async def test_an_emergency_is_loud_until_it_is_countersigned(
     cli: Cli, empty_ledger: Ledger, documents: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -168,7 +211,8 @@ async def test_an_emergency_is_loud_until_it_is_countersigned(
     assert listed["spells"][0]["emergency"]
     assert listed["countersignature_due_by"] is not None
     await empty_ledger.decide(signed_up())
-    await sign(cli, "1", "cleo", keys=keys)
+    told = await sign(cli, "1", "cleo", keys=keys)
+    assert "It is in force; an alarm for its emergency has ended." in plain(told.out)
     assert "EMERGENCY" not in (await cli("policy", "list")).out
     assert (await cli("replay")).code == 0
 
@@ -187,6 +231,17 @@ async def test_an_emergency_may_go_back_to_an_older_version_too(
     assert (await cli(*back, "--emergency")).err.startswith("EMERGENCY: one signature only.")
     assert await in_force(cli) == ["1"]
     assert (await cli("replay")).code == 0
+
+
+async def test_who_signs_for_a_version_that_was_replaced_is_told_how_to_go_back(
+    cli: Cli, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    for version in "12":
+        await publish(cli, documents, version)
+        await cli("policy", "activate", version, *WHO)
+    keys = await signers(cli, tmp_path)
+    told = await sign(cli, "1", "bob", "cleo", keys=keys)
+    assert told.out.endswith("  exportgate policy rollback --to 1 --by NAME --reason TEXT\n")
 
 
 async def test_a_planned_activation_is_cancelled_and_what_has_begun_is_not(

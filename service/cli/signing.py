@@ -7,24 +7,27 @@ from typing import Annotated
 import typer
 
 from service.cli.connect import ledger, run
-from service.cli.output import AsJson, By, Failed, Misuse, clock, emit, example, say, say_table, warn
+from service.cli.output import AsJson, By, Failed, Misuse, clock, emit, example, say, say_command, say_table, warn
 from service.cli.versions import find_version
 from service.cli.words import joined
+from service.ledger.policies import Published, list_policies
 from service.ledger.signers import SignerListRow, list_signer_lists
 from service.policies import PolicyRefused
+from service.policies.listing import ListSignature, publish_signers, read_list_signature, sign_list
 from service.policies.signatures import PassphraseNeeded, SigningKey, key_text, read_signing_key
 from service.policies.signers import NEEDED, SignerList, read_signer_list, stored_signer_list
-from service.policies.signing import Signed, publish_signers, sign
+from service.policies.signing import Signed, sign
 
 KEYGEN_EXAMPLE = example("exportgate policy keygen --name ann --out ann.pem")
 SIGN_EXAMPLE = example("exportgate policy sign 2026-06-12 --by ann --key ann.pem")
 PUBLISH_EXAMPLE = example(
-    "exportgate policy signers publish signers.yaml --by ann --key ann.pem --key bob.pem\n\n"
+    "exportgate policy signers publish signers.yaml --by ann --key ann.pem --signature bob.json\n\n"
     "\b\nThe file, with a line for each person:\n"
     '  signers: "2026-06"\n'
     "  people:\n"
     '    - {name: ann, public_key: "ed25519:...", valid_from: "2026-06-01T00:00:00Z", valid_until: null}'
 )
+SIGN_LIST_EXAMPLE = example("exportgate policy signers sign signers.yaml --key bob.pem > bob.json")
 signers_app = typer.Typer(
     help="Say who may sign versions.",
     epilog=example("exportgate policy signers list"),
@@ -63,18 +66,23 @@ def sign_version(
     as_json: AsJson = False,
 ) -> None:
     """Sign a published version: you have read it and approve that it is put in force. Its author cannot."""
-    signed = run(_sign(version, by, _read_key(key)))
+    signed, stored = run(_sign(version, by, _read_key(key)))
     of, names = signed.version, signed.approvers
     if as_json:
         emit({"version": of.version, "sha256": of.sha256, "signed_by": names, "needed": NEEDED})
         return
     say(f"{by} has signed {of.name} {of.version} ({of.sha256.hex()}).")
     if len(names) < NEEDED:
-        say(f"Signed by {joined(names)}: {NEEDED - len(names)} more must sign before it can be activated.")
+        say(f"Signed by {joined(names)}: {NEEDED - len(names)} more must sign before it can be activated, with:")
+        say_command(f"exportgate policy sign {of.version} --by NAME --key FILE")
+    elif stored.in_force:
+        say(f"Signed by {joined(names)}, which is enough. It is in force; an alarm for its emergency has ended.")
+    elif stored.effective_at is None:
+        say(f"Signed by {joined(names)}, which is enough. To put it in force:")
+        say_command(f"exportgate policy activate {of.version} --by NAME --reason TEXT")
     else:
-        say(f"Signed by {joined(names)}, which is enough. Where it is in force by emergency, the alarm ends; else:")
-        say(f"  exportgate policy activate {of.version} --by NAME --reason TEXT")
-        say(f"  exportgate policy rollback --to {of.version} --by NAME --reason TEXT   (when it was in force before)")
+        say(f"Signed by {joined(names)}, which is enough. It was activated before, see exportgate policy list. To go back:")
+        say_command(f"exportgate policy rollback --to {of.version} --by NAME --reason TEXT")
 
 
 @signers_app.command(
@@ -85,9 +93,15 @@ def sign_version(
 def publish(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The list: name, public key and dates of each person.")],
     by: By,
+    signature: Annotated[
+        list[Path],
+        typer.Option(
+            "--signature", metavar="FILE", help="What people have signed elsewhere, by `policy signers sign`."
+        ),
+    ] = [],  # noqa: B006 -- typer makes a list for each call
     key: Annotated[
-        list[Path], typer.Option("--key", metavar="KEYFILE", help="Private keys of two people of the list in force.")
-    ],
+        list[Path], typer.Option("--key", metavar="KEYFILE", help="Private keys of people who are here.")
+    ] = [],  # noqa: B006 -- as above
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -95,14 +109,9 @@ def publish(
 
     From the first list on, nothing is put in force without signatures.
     """
-    try:
-        document = file.read_bytes()
-        signers = read_signer_list(document, file.name)
-    except OSError as error:
-        raise Misuse(f"{file} cannot be read: {error.strerror}") from None
-    except PolicyRefused as refusal:
-        raise Misuse(str(refusal)) from None
-    before = run(_publish(signers, document, [_read_key(one) for one in key], by))
+    document, signers = _read_list(file)
+    given = [_read_signature(one) for one in signature]
+    before = run(_publish(signers, document, given, [_read_key(one) for one in key], by))
     if as_json:
         emit({"sha256": signers.sha256, "signers": [one.name for one in signers.signers],
               "replaces": None if before is None else before.sha256})  # fmt: skip
@@ -118,6 +127,16 @@ def publish(
             f"Only {len(signers.signers)} people may sign: neither can be away, and what one of them publishes comes "
             "into force by emergency alone. Name three or more."
         )
+
+
+@signers_app.command("sign", short_help="Sign for the next list.", epilog=SIGN_LIST_EXAMPLE)
+def sign_next(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The list that is to replace the one in force.")],
+    key: Annotated[Path, typer.Option("--key", metavar="KEYFILE", help="Your private key, which stays with you.")],
+) -> None:
+    """Sign for a list of signers, to be published by somebody else: what is printed holds no secret."""
+    _, signers = _read_list(file)
+    emit(run(_sign_list(signers, _read_key(key))).as_json())
 
 
 @signers_app.command(
@@ -137,6 +156,25 @@ def list_(*, as_json: AsJson = False) -> None:
     say_table(["name", "public key", "from", "until"], cells, none=nobody)
 
 
+def _read_list(file: Path) -> tuple[bytes, SignerList]:
+    try:
+        document = file.read_bytes()
+        return document, read_signer_list(document, file.name)
+    except OSError as error:
+        raise Misuse(f"{file} cannot be read: {error.strerror}") from None
+    except PolicyRefused as refusal:
+        raise Misuse(str(refusal)) from None
+
+
+def _read_signature(path: Path) -> ListSignature:
+    try:
+        return read_list_signature(path.read_bytes(), path.name)
+    except OSError as error:
+        raise Misuse(f"{path} cannot be read: {error.strerror}") from None
+    except PolicyRefused as refusal:
+        raise Misuse(str(refusal)) from None
+
+
 def _read_key(path: Path) -> SigningKey:
     try:
         try:
@@ -149,18 +187,33 @@ def _read_key(path: Path) -> SigningKey:
         raise Misuse(str(refusal)) from None
 
 
-async def _sign(version: str, by: str, key: SigningKey) -> Signed:
+async def _sign(version: str, by: str, key: SigningKey) -> tuple[Signed, Published]:
+    """Sign; the signatures that count now, and whether the version decides already."""
     try:
         async with ledger("policy_officer") as tx:
-            return await sign(tx, sha256=(await find_version(tx, version))[0], name=by, key=key)
+            signed = await sign(tx, sha256=(await find_version(tx, version))[0], name=by, key=key)
+            return signed, next(one for one in await list_policies(tx) if one.sha256 == signed.version.sha256)
     except PolicyRefused as refusal:
         raise Failed(str(refusal)) from None
 
 
-async def _publish(signers: SignerList, document: bytes, keys: Sequence[SigningKey], by: str) -> SignerList | None:
+async def _sign_list(signers: SignerList, key: SigningKey) -> ListSignature:
+    try:
+        async with ledger("auditor") as tx:
+            return await sign_list(tx, signers=signers, key=key)
+    except PolicyRefused as refusal:
+        raise Failed(str(refusal)) from None
+
+
+async def _publish(
+    signers: SignerList, document: bytes, given: Sequence[ListSignature], keys: Sequence[SigningKey], by: str
+) -> SignerList | None:
     try:
         async with ledger("policy_officer") as tx:
-            return await publish_signers(tx, signers=signers, document=document, keys=keys, published_by=by)
+            here = [await sign_list(tx, signers=signers, key=key) for key in keys]
+            return await publish_signers(
+                tx, signers=signers, document=document, signatures=[*given, *here], published_by=by
+            )
     except PolicyRefused as refusal:
         raise Failed(str(refusal)) from None
 
