@@ -156,11 +156,14 @@ EXPECTED = {
 
 
 @pytest.mark.embedded
-def test_ctrl_c_leaves_no_process_behind() -> None:
-    process = subprocess.Popen(demo("--json"), cwd=ROOT, env=shell(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("walk, until", [([], b"Sending"), (["--june"], b"  $ exportgate")])
+def test_ctrl_c_leaves_no_process_behind(walk: list[str], until: bytes) -> None:
+    process = subprocess.Popen(
+        demo(*walk, "--json"), cwd=ROOT, env=shell(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     with process:
-        while not process.stderr.readline().startswith(b"Sending"):
+        while not process.stderr.readline().startswith(until):
             assert process.poll() is None
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy.exc import IntegrityError
 
 from service.cli.connect import ledger, run, sqlstate
-from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, read_time, say, warn
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, read_time, say, say_command, warn
 from service.cli.versions import NOBODY_SIGNS, find_version
 from service.cli.words import joined, moment
 from service.ledger.policies import list_activations, list_policies
@@ -100,18 +100,16 @@ def _tell(version: str, spell: InForce, *, emergency: bool, is_planned: bool, as
               "countersignature_due_by": due})  # fmt: skip
         return
     end = "" if spell.end is None else f" until {moment(spell.end)}, when {spell.followed_by} takes over"
-    later = (
-        f" Until it begins it can be taken back: exportgate policy cancel {start.isoformat().replace('+00:00', 'Z')} "
-        "--by NAME --reason TEXT"
-        if is_planned
-        else ""
-    )
     verb = "will be" if is_planned else "is"
-    say(f"{version} {verb} in force from {moment(start)}{end}.{later}")
-    if signed_by is None:
-        say(NOBODY_SIGNS)
+    say(f"{version} {verb} in force from {moment(start)}{end}.")
+    say(NOBODY_SIGNS if signed_by is None else f"Signed by {joined(signed_by)}.")
+    if is_planned:
+        say("Until it begins it can be taken back:")
+        begins = start.isoformat().replace("+00:00", "Z")
+        say_command(f"exportgate policy cancel {begins} --by NAME --reason TEXT")
     else:
-        say(f"Signed by {joined(signed_by)}.")
+        say("What was decided before stands until something new comes about it. Whom it would change:")
+        say_command(f"exportgate policy simulate {version}")
     if due is not None:
         warn(
             f"EMERGENCY: one signature only. Another person must countersign by {moment(due)}, or an alarm stands: "

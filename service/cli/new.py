@@ -9,7 +9,7 @@ import typer
 
 from service import app
 from service.cli.documents import load
-from service.cli.output import Failed, Misuse, emit_bytes, example, say
+from service.cli.output import Failed, Misuse, example, say, say_command
 from service.policies.draft import draft
 from service.policies.model import KEY
 
@@ -51,9 +51,7 @@ def new(
         raise Misuse(f"{file} cannot be written: {error.strerror}") from None
     say(f"{file} extends {above.version}. Write its rules and cases, then:")
     for step in ("lint {file}", "test {file}", "diff {parent} {file}", "simulate {file}", "publish {file} --by NAME"):
-        # Not wrapped, since it is there to be copied.
-        command = step.format(file=quote(str(file)), parent=quote(str(parent)))
-        emit_bytes(f"  exportgate policy {command}\n".encode())
+        say_command(f"exportgate policy {step.format(file=quote(str(file)), parent=quote(str(parent)))}")
 
 
 def _quoted(text: str) -> str:

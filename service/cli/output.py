@@ -20,7 +20,8 @@ from service.policies.model import read_instant
 
 WIDEST = 100
 """Longer lines of prose are hard to read."""
-_NOT_A_TERMINAL = 160
+NOT_A_TERMINAL = 160
+"""Columns of tables where nobody says how wide they may be."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program, and nothing else.")]
 
@@ -64,7 +65,7 @@ def example(command: str) -> str:
 
 def console() -> Console:
     """Where answers to people go. Markup is off: what we print was written by others and may hold brackets."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _NOT_A_TERMINAL
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else NOT_A_TERMINAL
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
@@ -73,6 +74,11 @@ def say(text: str) -> None:
     width = min(WIDEST, console().width)
     for line in text.split("\n"):
         emit_bytes(f"{textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)}\n".encode())
+
+
+def say_command(command: str) -> None:
+    """Print a command to type next, on a line of its own and never wrapped, since it is there to be copied."""
+    emit_bytes(f"  {command}\n".encode())
 
 
 def warn(text: str) -> None:

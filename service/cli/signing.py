@@ -81,7 +81,7 @@ def sign_version(
         say(f"Signed by {joined(names)}, which is enough. To put it in force:")
         say_command(f"exportgate policy activate {of.version} --by NAME --reason TEXT")
     else:
-        say(f"Signed by {joined(names)}, which is enough. It was activated before, see exportgate policy list. To go back:")
+        say(f"Signed by {joined(names)}, which is enough. It was activated before, see `policy list`. To go back:")
         say_command(f"exportgate policy rollback --to {of.version} --by NAME --reason TEXT")
 
 

@@ -27,8 +27,9 @@ class Bars:
 
 
 @contextmanager
-def bars(console: Console, total: int) -> Iterator[Bars]:
-    """Bars on a terminal; where there is none, only lines are printed."""
+def bars(console: Console, total: int, *, hidden: bool = False) -> Iterator[Bars]:
+    """Bars on a terminal; where there is none, or when they are `hidden`, only lines are printed."""
     columns = (TextColumn("  {task.description:<9}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, refresh_per_second=15) as progress:
+    disable = hidden or not console.is_terminal
+    with Progress(*columns, console=console, disable=disable, refresh_per_second=15) as progress:
         yield Bars(progress, progress.add_task("produced", total=total), progress.add_task("decided", total=total))

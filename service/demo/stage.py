@@ -9,12 +9,12 @@ from service.policies.lifecycle import activate, publish
 OFFICER = "demo-officer"
 BASELINE = "baseline-2026-02.yaml"
 LETTER = "2026-06-12.yaml"
-_POLICIES = Path(__file__).resolve().parents[2] / "deploy" / "policies"
+POLICIES = Path(__file__).resolve().parents[2] / "deploy" / "policies"
 
 
 def shipped(document: str) -> LoadedPolicy:
     """A policy of deploy/policies."""
-    return load_file(_POLICIES / document)
+    return load_file(POLICIES / document)
 
 
 async def put_in_force(url: str, loaded: LoadedPolicy, *, reason: str) -> None:

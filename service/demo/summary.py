@@ -114,6 +114,7 @@ def last_words(console: Console, account: Account) -> None:
     console.print(
         "\nWhat to try next:\n"
         "  exportgate demo --keep                     the same, and the servers stay for the commands of the README\n"
+        "  exportgate demo --june                     the three versions of June 2026, by an officer's commands\n"
         "  exportgate policy test deploy/policies     the golden cases of every shipped policy\n"
         "  exportgate policy facts                    what a rule may ask for\n"
         "  README.md, “Operate”                       run it against your own Kafka and PostgreSQL"

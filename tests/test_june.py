@@ -1,0 +1,123 @@
+"""June 2026 walked by commands: what is decided before and after each version, what is refused, how long it takes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from typing import Any
+
+import pytest
+
+from service.demo.chapters import BEFORE, CHAPTERS
+from service.demo.watched import BANK, CRIMEAN, PARTNER
+from tests.test_demo import ROOT, demo, shell
+
+pytestmark = pytest.mark.embedded
+
+VERSIONS = [chapter.version for chapter in CHAPTERS]
+LETTERS = "foreign_person_named_models"
+WITHIN_SECONDS = 600
+OUTCOMES = {
+    (BANK, "fable-5"): ["approve", "hold", "hold", "approve"],
+    (BANK, "mythos-5"): ["approve", "hold", "hold", "approve"],
+    (BANK, "sonata-4"): ["approve", "approve", "approve", "approve"],
+    (PARTNER, "mythos-5"): ["approve", "hold", "approve", "approve"],
+    (PARTNER, "sonata-4"): ["approve", "approve", "approve", "approve"],
+    (CRIMEAN, "mythos-5"): ["deny", "deny", "deny", "deny"],
+    (CRIMEAN, "sonata-4"): ["deny", "deny", "deny", "deny"],
+}
+"""What is published of each customer and model: before the letter, and after each of the three versions."""
+
+
+@pytest.fixture(scope="module")
+def june() -> dict[str, Any]:
+    """What one walk tells a program."""
+    done = subprocess.run(
+        demo("--june", "--json", "--seed", "7"),
+        cwd=ROOT,
+        env=shell(),
+        capture_output=True,
+        check=False,
+        timeout=WITHIN_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def steps(june: dict[str, Any], version: str | None) -> list[dict[str, Any]]:
+    return [step for step in june["steps"] if step["version"] == version]
+
+
+def verbs(typed: list[dict[str, Any]]) -> list[str]:
+    return [shlex.split(step["command"])[2] for step in typed]
+
+
+def said(step: dict[str, Any]) -> str:
+    return " ".join(" ".join(step["said"]).split())
+
+
+def test_each_version_decides_what_comes_after_it(june: dict[str, Any]) -> None:
+    for (account, model), expected in OUTCOMES.items():
+        rounds = [next(one for one in seen if one["account_id"] == account) for seen in june["seen"]]
+        assert [one["models"][model] for one in rounds] == expected, (account, model)
+        assert [one["policy_version"] for one in rounds] == [BEFORE, *VERSIONS]
+
+
+def test_the_letters_hold_by_their_rule_and_the_lifting_drops_it(june: dict[str, Any]) -> None:
+    by = {account: [one["rules"] for seen in june["seen"] for one in seen if one["account_id"] == account]
+          for account in (BANK, PARTNER, CRIMEAN)}  # fmt: skip
+    assert by[BANK] == [[], [LETTERS], [LETTERS], []]
+    assert by[PARTNER] == [[], [LETTERS], [], []]
+    assert all("covered_region_of_ukraine" in rules for rules in by[CRIMEAN])
+
+
+def test_every_version_is_drafted_looked_at_published_signed_twice_and_activated(june: dict[str, Any]) -> None:
+    whole = ["new", "lint", "test", "diff", "simulate", "publish", "sign", "sign", "activate"]
+    for version in VERSIONS:
+        good = [step for step in steps(june, version) if not step["refused"]]
+        assert verbs(good) == whole
+        assert {step["exit_code"] for step in good} == {0}
+    assert all(step["exit_code"] == 0 for step in steps(june, None))
+
+
+def test_neither_the_author_nor_one_person_alone_can_put_it_in_force(june: dict[str, Any]) -> None:
+    author, alone = [step for step in june["steps"] if step["refused"]]
+    assert (author["exit_code"], alone["exit_code"]) == (1, 1)
+    assert "an author does not approve; ask somebody else" in said(author)
+    assert "needs the signatures of 2 of the signers other than ann, who published it, and has 1" in said(alone)
+
+
+def test_every_command_says_which_one_comes_next(june: dict[str, Any]) -> None:
+    for version in VERSIONS:
+        new, *_, publish, first, second, activate = [one for one in steps(june, version) if not one["refused"]]
+        assert f"exportgate policy publish {version}.yaml" in new["said"][-1]
+        assert publish["said"][-1].startswith(f"  exportgate policy sign {version} ")
+        assert first["said"][-1].startswith(f"  exportgate policy sign {version} ")
+        assert second["said"][-1].startswith(f"  exportgate policy activate {version} ")
+        assert activate["said"][0].startswith(f"{version} is in force from ")
+
+
+def test_each_version_takes_less_than_five_minutes_of_commands(june: dict[str, Any]) -> None:
+    assert list(june["seconds"]) == VERSIONS
+    for version, seconds in june["seconds"].items():
+        assert 0 < seconds < 300
+        assert seconds == pytest.approx(sum(step["seconds"] for step in steps(june, version)), abs=0.01)
+
+
+def test_the_simulation_foretells_whom_the_second_letter_opens_mythos_for(june: dict[str, Any]) -> None:
+    (simulated,) = [step for step in steps(june, "2026-06-26") if " simulate " in step["command"]]
+    assert "1 of " in said(simulated).partition(" would come out differently")[0]
+    assert f"account {PARTNER} " in said(simulated)
+
+
+def test_afterwards_the_list_tells_the_history_and_replay_finds_nothing(june: dict[str, Any]) -> None:
+    listed, replayed = june["steps"][-2:]
+    rows = [line.split() for line in listed["said"][1:]]
+    assert [row[1] for row in rows] == [BEFORE, *VERSIONS]
+    assert all("bob, cleo" in line for line in listed["said"][2:])
+    assert "NOW: from" in listed["said"][-1]
+    assert said(replayed) == june["replay"]
+    assert " 0 differences:" in june["replay"]
+    assert june["good"]
