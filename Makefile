@@ -26,8 +26,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY) ## run the main job end to end on embedded servers; ARGS="--json" for a program
+demo: $(READY) ## run the main job end to end on embedded servers, then June 2026 by its commands; ARGS="--json" for a program
 	@$(BIN)/exportgate demo $(ARGS)
+	@$(BIN)/exportgate demo --june $(ARGS)
 
 test: $(READY) ## run the tests; ARGS="tests/test_x.py -k name" to choose
 	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)

@@ -23,7 +23,16 @@ from service.ledger.engine import DATABASE_ERRORS, open_engine
 from service.ledger.lanes import Installation, read_installation
 from service.pipeline import Pipeline
 from service.policies import load_resolved
-from service.settings import PREFIX, MisconfiguredError, Settings, StreamSettings, read_settings, read_stream_settings
+from service.settings import (
+    PREFIX,
+    MisconfiguredError,
+    Settings,
+    StreamSettings,
+    read_settings,
+    read_stream_settings,
+    refuse_unknown,
+)
+from service.shadow_keeper import ShadowKeeper
 from service.stream.compare import Comparison
 from service.stream.connection import Connection, StreamError
 from service.stream.consume import Consumer
@@ -53,7 +62,7 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 _INTERRUPTED = 130
-_CONNECTIONS = 8
+_CONNECTIONS = 9
 """As many as a worker uses at once: a batch, the relay, and what looks after them and answers /ready."""
 
 
@@ -76,7 +85,8 @@ def clock() -> datetime:
 
 
 def database_url() -> str:
-    """The database for commands, as it was set and not looked at; empty when it was not set."""
+    """The database for commands, as it was set; empty when it was not. MisconfiguredError for a misspelt setting."""
+    refuse_unknown(os.environ)
     return os.environ.get(f"{PREFIX}DATABASE_URL", "")
 
 
@@ -187,6 +197,11 @@ async def run_service(
                         engine=engine,
                         application=settings.kafka_client_id,
                         limit_seconds=settings.blocker_limit_seconds,
+                        metrics=metrics,
+                    ),
+                    shadow=ShadowKeeper(
+                        engine=engine,
+                        environment={f"{PREFIX}DATABASE_URL": settings.database_url.get_secret_value()},
                         metrics=metrics,
                     ),
                     engine=engine,

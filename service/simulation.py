@@ -1,18 +1,17 @@
 """What a candidate policy would do to those who were decided: counted, and explained by samples. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from service.audit.facts import decode_facts
 from service.decide.decision import OUTCOME_WORDS, Verdict
 from service.decide.evaluate import evaluate
 from service.decide.facts import Facts
 from service.decide.policy import Policy
-from service.ledger.population import Decided
 
 OUTCOMES = tuple(OUTCOME_WORDS.values())
 """From the least strict to the strictest."""
@@ -26,6 +25,26 @@ class Change(NamedTuple):
 
     before: str
     after: str
+
+
+class Standing(Protocol):
+    """What a simulation looks at of a decision; `facts` are as in `Decided`."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose account."""
+
+    @property
+    def subject_id(self) -> str:
+        """Of it."""
+
+    @property
+    def outcome(self) -> str:
+        """What was decided."""
+
+    @property
+    def facts(self) -> bytes | None:
+        """On what."""
 
 
 class Why(NamedTuple):
@@ -65,7 +84,9 @@ class Tally:
     """What a candidate would do. `value_usd` adds up the contracts; `rules` counts those that a rule of it concerns.
 
     `erased` were decided on facts that are gone, and `unreadable` on facts that this release cannot read: neither can
-    be simulated, so neither is in any other count.
+    be simulated, so neither is in any other count. `errors` are those on which a candidate in shadow met a bug.
+    `access` counts, by what is granted before and after, where only that differs; a shadow knows it, a simulation does
+    not.
     """
 
     changes: Counter[Change] = field(default_factory=Counter)
@@ -73,6 +94,8 @@ class Tally:
     rules: defaultdict[str, Counter[Change]] = field(default_factory=_counters)
     value_usd: defaultdict[Change, Decimal] = field(default_factory=_values)
     samples: defaultdict[Change, list[Sample]] = field(default_factory=_samples)
+    access: Counter[Change] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
     erased: int = 0
     unreadable: int = 0
 
@@ -97,11 +120,13 @@ class Tally:
             self.value_usd[change] += value
         for change, samples in other.samples.items():
             self.samples[change] += samples[: most_samples - len(self.samples[change])]
+        self.access.update(other.access)
+        self.errors.update(other.errors)
         self.erased += other.erased
         self.unreadable += other.unreadable
 
 
-def simulate(policy: Policy, decided: Sequence[Decided], as_of: datetime, most_samples: int) -> Tally:
+def simulate(policy: Policy, decided: Sequence[Standing], as_of: datetime, most_samples: int) -> Tally:
     """Decide them all again under `policy` as of one instant, on the facts they were decided on."""
     tally = Tally()
     for one in decided:
@@ -115,23 +140,25 @@ def simulate(policy: Policy, decided: Sequence[Decided], as_of: datetime, most_s
             continue
         verdict = evaluate(facts, policy, as_of)
         change = Change(one.outcome, OUTCOME_WORDS[verdict.outcome])
-        _count(tally, change, facts, verdict)
+        count_change(tally, change, facts, {reason.rule for reason in verdict.reasons})
         if change.before != change.after and len(tally.samples[change]) < most_samples:
-            tally.samples[change].append(_sample(one, facts, verdict, policy))
+            tally.samples[change].append(sample_of(one, facts, verdict, policy))
     return tally
 
 
-def _count(tally: Tally, change: Change, facts: Facts, verdict: Verdict) -> None:
+def count_change(tally: Tally, change: Change, facts: Facts | None, rules: Iterable[str]) -> None:
+    """Count one change, with each rule of the candidate that speaks; where and how much is known from facts alone."""
     tally.changes[change] += 1
-    tally.countries[_country(facts)][change] += 1
-    for rule in {reason.rule for reason in verdict.reasons}:
+    tally.countries[NOWHERE if facts is None else _country(facts)][change] += 1
+    for rule in rules:
         tally.rules[rule][change] += 1
-    value = facts.values.get("contract.value_usd")
+    value = None if facts is None else facts.values.get("contract.value_usd")
     if isinstance(value, Decimal):
         tally.value_usd[change] += value
 
 
-def _sample(one: Decided, facts: Facts, verdict: Verdict, policy: Policy) -> Sample:
+def sample_of(one: Standing, facts: Facts, verdict: Verdict, policy: Policy) -> Sample:
+    """One changed decision, with the candidate's reasons."""
     why = tuple(
         Why(reason.rule, reason.result.value, reason.missing, policy.rule(reason.rule).clears)
         for reason in verdict.reasons

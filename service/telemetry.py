@@ -144,6 +144,20 @@ class Metrics:
         self.countersignatures_overdue = self._gauge(
             "policy_countersignatures_overdue", "Those of them that have stood for longer than they may: 24 hours."
         )
+        self.shadow_running = self._gauge(
+            "shadow_running", "1 for the candidate in shadow.", "name", "version", "sha256"
+        )
+        self.shadow_decisions = self._gauge(
+            "shadow_decisions",
+            "Decisions that the candidate in shadow was tried on since it started, by what was decided and by what it "
+            "gives: approve, hold or deny, or erased, unreadable or error.",
+            "before", "after",
+        )  # fmt: skip
+        self.shadow_errors = self._gauge("shadow_errors", "Decisions on which the candidate in shadow met a bug.")
+        self.shadow_lag = self._gauge("shadow_lag_entries", "Entries that the shadow has not looked at yet, all lanes.")
+        self.shadow_failures = self._counter(
+            "shadow_failures", "Times that the process of the shadow ended by itself, and was started again later."
+        )
 
     def published(self, topics: Iterable[str]) -> None:
         """Count acknowledged records by their topic in the contract."""
@@ -161,6 +175,22 @@ class Metrics:
         """Show this policy version, and no other, as the one in force."""
         self.policy_in_force.clear()
         self.policy_in_force.labels(name=name, version=version, sha256=sha256).set(1)
+
+    def shadowed(self, name: str, version: str, sha256: str, counts: Mapping[tuple[str, str], int], lag: int) -> None:
+        """Show this candidate, and no other, as the one in shadow; `counts` are by outcome before and after."""
+        self.not_shadowed()
+        self.shadow_running.labels(name=name, version=version, sha256=sha256).set(1)
+        for (before, after), count in counts.items():
+            self.shadow_decisions.labels(before=before, after=after).set(count)
+        self.shadow_errors.set(sum(count for (_, after), count in counts.items() if after == "error"))
+        self.shadow_lag.set(lag)
+
+    def not_shadowed(self) -> None:
+        """Show that no candidate is in shadow."""
+        self.shadow_running.clear()
+        self.shadow_decisions.clear()
+        self.shadow_errors.set(0)
+        self.shadow_lag.set(0)
 
     def text(self) -> bytes:
         """All metrics in the text format of Prometheus."""

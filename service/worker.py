@@ -11,12 +11,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.health import Health, Server
-from service.ledger.engine import DATABASE_ERRORS
+from service.ledger.engine import DATABASE_ERRORS, Tx
 from service.ledger.policies import list_policies
 from service.ledger.positions import halt_code
 from service.ledger.quarantine import open_bugs
 from service.ledger.relay import list_refused, unpublished
+from service.ledger.shadow import running_shadow, shadow_counts, shadow_lag
 from service.ledger.signers import awaiting_countersignature, signatures_demanded
+from service.shadow_keeper import ShadowKeeper
 from service.stream.compare import Comparison
 from service.stream.connection import StreamError
 from service.stream.consume import Consumer
@@ -49,6 +51,7 @@ class Worker:
     relay: Relay
     comparison: Comparison
     unblocker: Unblocker
+    shadow: ShadowKeeper
     engine: AsyncEngine
     metrics: Metrics
     graceful_seconds: float
@@ -64,6 +67,7 @@ class Worker:
             "watch": asyncio.create_task(self.watch.run()),
             "comparison": asyncio.create_task(self.comparison.run()),
             "unblocker": asyncio.create_task(self.unblocker.run()),
+            "shadow": asyncio.create_task(self.shadow.run()),
             "metrics": asyncio.create_task(self._observe()),
         }
         health = self._health(tasks)
@@ -170,7 +174,16 @@ class Worker:
                     for one in await list_policies(tx):
                         if one.in_force:
                             self.metrics.in_force(one.name, one.version, one.sha256.hex())
+                    await self._observe_shadow(tx)
             await asyncio.sleep(_OBSERVE_SECONDS)
+
+    async def _observe_shadow(self, tx: Tx) -> None:
+        shadow = await running_shadow(tx)
+        if shadow is None:
+            self.metrics.not_shadowed()
+            return
+        counts, lag = await shadow_counts(tx, shadow.shadow_id), await shadow_lag(tx, shadow.shadow_id)
+        self.metrics.shadowed(shadow.name, shadow.version, shadow.policy_sha256.hex(), counts, lag)
 
 
 def _why_ended(name: str, error: BaseException | None) -> str:

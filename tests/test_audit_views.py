@@ -8,7 +8,7 @@ from tests.policies import small_policy
 
 VIEWS = (
     *("decisions", "reasons", "timeline", "policy_in_force", "quarantine", "positions"),
-    *("policy_signatures", "policy_signers", "policy_cancellations"),
+    *("policy_signatures", "policy_signers", "policy_cancellations", "shadows", "shadow_results"),
 )
 
 

@@ -158,10 +158,9 @@ async def test_an_activation_says_what_takes_over_and_how_it_is_superseded(cli: 
     await cli("policy", "publish", str(small_file), "--by", "ann")
     who = ("--by", "bob", "--reason", "a test")
     later = await cli("policy", "activate", "2", *who, "--at", "2099-01-01T00:00:00Z")
-    assert (
-        "2099 at 00:00:00 UTC. Until it begins it can be taken back: exportgate policy cancel 2099-01-01T00:00:00Z"
-        in (" ".join(later.out.split()))
-    )
+    assert "2 will be in force from 1 January 2099 at 00:00:00 UTC.\n" in later.out
+    cancel = "  exportgate policy cancel 2099-01-01T00:00:00Z --by NAME --reason TEXT\n"
+    assert later.out.endswith(f"Until it begins it can be taken back:\n{cancel}")
     first = await cli("policy", "activate", "1", *who)
     assert "until 1 January 2099 at 00:00:00 UTC, when 2 takes over." in " ".join(first.out.split())
     (told,) = (await cli("policy", "activate", "1", *who, "--json")).json

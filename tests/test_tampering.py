@@ -23,11 +23,11 @@ MAY_DELETE = {("eraser", "evidence"), ("service", "relay_refused")}
 MAY_INSERT = {
     "service": {
         *("inbox", "journal", "evidence", "decision", "quarantine"),
-        *("subject", "stream_position", "relay_refused"),
+        *("subject", "stream_position", "relay_refused", "shadow_result", "shadow_count"),
     },
     "policy_officer": {
         *("journal", "policy", "policy_activation"),
-        *("policy_cancellation", "policy_signer_list", "policy_signature"),
+        *("policy_cancellation", "policy_signer_list", "policy_signature", "shadow", "shadow_position"),
     },
     "reviewer": {"inbox", "journal", "evidence", "decision", "quarantine", "quarantine_resolution", "subject"},
 }
@@ -179,8 +179,8 @@ async def test_a_single_change_is_found_by_replay(lived_in: Ledger, change: str)
 
 @pytest.mark.parametrize("table", sorted(table.name for table in HISTORY))
 async def test_a_single_missing_row_is_found_by_replay(lived_in: Ledger, table: str) -> None:
-    if table in {"policy_cancellation", "policy_signer_list", "policy_signature"}:
-        pytest.skip("no row stands here; tests/test_signatures.py has those of policies")
+    if table in {"policy_cancellation", "policy_signer_list", "policy_signature", "shadow_result"}:
+        pytest.skip("no row stands here; tests/test_signatures.py and tests/test_shadow.py have those")
     await lived_in.tamper(
         f"ALTER TABLE ledger.{table} DISABLE TRIGGER ALL",
         f"DELETE FROM ledger.{table} WHERE ctid = (SELECT ctid FROM ledger.{table} ORDER BY ctid LIMIT 1)",

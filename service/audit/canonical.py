@@ -29,7 +29,7 @@ def identity(kind: str, *named: object) -> UUID:
 
 
 _ROOT = uuid5(NAMESPACE_DNS, "exportgate")
-_NAMESPACES = {kind: uuid5(_ROOT, kind) for kind in ("decision", "quarantine", "activation", "cancellation")}
+_NAMESPACES = {kind: uuid5(_ROOT, kind) for kind in ("decision", "quarantine", "activation", "cancellation", "shadow")}
 
 
 @lru_cache(maxsize=1_000)

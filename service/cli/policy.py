@@ -31,10 +31,12 @@ from service.cli.output import (
     emit_bytes,
     example,
     say,
+    say_command,
     warn,
 )
 from service.cli.precheck import EXAMPLE as PRECHECK_EXAMPLE
 from service.cli.precheck import precheck
+from service.cli.shadow import app as shadow_app
 from service.cli.signing import KEYGEN_EXAMPLE, SIGN_EXAMPLE, keygen, sign_version, signers_app
 from service.cli.simulate import EXAMPLE as SIMULATE_EXAMPLE
 from service.cli.simulate import simulate_policy
@@ -69,6 +71,7 @@ app.command("cancel", short_help="Take back an activation that has not begun.", 
 app.command("keygen", short_help="Make a key to sign with.", epilog=KEYGEN_EXAMPLE)(keygen)
 app.command("sign", short_help="Approve of a version with your key.", epilog=SIGN_EXAMPLE)(sign_version)
 app.add_typer(signers_app, name="signers")
+app.add_typer(shadow_app, name="shadow")
 app.command("simulate", short_help="Decide all again under a candidate.", epilog=SIMULATE_EXAMPLE)(simulate_policy)
 
 app.command(
@@ -108,13 +111,15 @@ def publish(
         emit({"name": policy.name, "version": policy.version, "sha256": policy.sha256, "stored": before is None,
               "cases": len(loaded.cases), "changed_parent_cases": changed})  # fmt: skip
     elif before is None:
-        say(
-            f"Published {policy.name} {policy.version} ({policy.sha256}); {all_hold(len(loaded.cases))}.\n"
-            f"Nothing is decided by it yet: {run(_next_step(policy.version))}"
-        )
+        say(f"Published {policy.name} {policy.version} ({policy.sha256}); {all_hold(len(loaded.cases))}.")
+        what, command = run(_next_step(policy.version, by))
+        say(f"Nothing is decided by it yet. {what}")
+        say_command(command)
     else:
         how = "exactly as it stands" if before == loaded.document else "with the same meaning"
         say(f"{policy.name} {policy.version} was published before, {how} ({policy.sha256}).")
+        say("Who signed it, and whether it is in force:")
+        say_command("exportgate policy list")
 
 
 @app.command(
@@ -157,11 +162,13 @@ async def _publish(loaded: LoadedPolicy, by: str) -> bytes | None:
         ) from None
 
 
-async def _next_step(version: str) -> str:
+async def _next_step(version: str, author: str) -> tuple[str, str]:
+    """What is to be done now, and the command for it."""
     async with ledger("auditor") as tx:
         if await signatures_demanded(tx):
-            return f"{NEEDED} others must sign, exportgate policy sign {version} --by NAME --key FILE"
-    return f"exportgate policy activate {version} --by NAME --reason TEXT"
+            sign = f"exportgate policy sign {version} --by NAME --key FILE"
+            return f"Before it can be activated, {NEEDED} signers other than {author} must sign:", sign
+    return "To put it in force:", f"exportgate policy activate {version} --by NAME --reason TEXT"
 
 
 async def _show(version: str, *, resolved: bool) -> bytes:

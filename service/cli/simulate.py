@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,8 +30,8 @@ from service.ledger.population import (
     decisions_made,
     standing_decisions,
 )
-from service.policies import load_resolved
 from service.simulation import Tally, simulate
+from service.simulation_worker import Packed, begin, decide
 
 _CHUNK = 1_000
 _CHUNKS_A_WORKER = 3
@@ -75,7 +74,7 @@ def simulate_policy(
     work = Work(policy=policy, resolved=resolved, as_of=then or run(now()), samples=samples)
     tally, total = run(_simulate(work, period, workers or os.cpu_count() or 1))
     if svg is not None:
-        _draw(svg, picture(tally, policy.version))
+        draw(svg, picture(tally, policy.version))
     if as_json:
         emit(as_object(tally, policy, work.as_of, total))
     else:
@@ -87,7 +86,8 @@ def simulate_policy(
         warn(f"interrupted after {done:,} of {total:,} decisions")
 
 
-def _draw(file: Path, drawing: str) -> None:
+def draw(file: Path, drawing: str) -> None:
+    """Write a picture. Misuse when the file cannot be written."""
     try:
         file.write_text(drawing, encoding="utf-8")
     except OSError as error:
@@ -123,6 +123,10 @@ async def _chunks(opened: AsyncEngine, period: Period | None) -> AsyncGenerator[
         yield chunk
 
 
+def _packed(chunk: Sequence[Decided]) -> Packed:
+    return [(one.account_id, one.subject_id, one.outcome, one.facts) for one in chunk]
+
+
 async def _here(work: Work, chunks: AsyncIterator[Sequence[Decided]], tally: Tally, bar: Bar) -> None:
     async for chunk in chunks:
         tally.add(simulate(work.policy, chunk, work.as_of, work.samples), work.samples)
@@ -141,28 +145,13 @@ async def _in_processes(
         bar.advance(size)
 
     handed = work.resolved, work.as_of, work.samples
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, handed) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), begin, handed) as pool:
         async for chunk in chunks:
-            waiting.append((len(chunk), loop.run_in_executor(pool, _decide, chunk)))
+            waiting.append((len(chunk), loop.run_in_executor(pool, decide, _packed(chunk))))
             if len(waiting) >= workers * _CHUNKS_A_WORKER:
                 await take()
         while waiting:
             await take()
-
-
-_HANDED: list[tuple[Policy, datetime, int]] = []
-"""In a process of the pool: what every chunk is decided by."""
-
-
-def _begin(resolved: bytes, as_of: datetime, samples: int) -> None:
-    """In a new process: an interrupt is for the one that waits for our answers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _HANDED.append((load_resolved(resolved), as_of, samples))
-
-
-def _decide(chunk: Sequence[Decided]) -> Tally:
-    policy, as_of, samples = _HANDED[0]
-    return simulate(policy, chunk, as_of, samples)
 
 
 EXAMPLE = example("exportgate policy simulate deploy/policies/2026-06-12.yaml --svg changes.svg")

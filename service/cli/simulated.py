@@ -18,14 +18,21 @@ def as_object(tally: Tally, policy: Policy, as_of: datetime, total: int) -> dict
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "as_of": as_of,
         "total": total,
+        **counted_object(tally),
+    }
+
+
+def counted_object(tally: Tally) -> dict[str, object]:
+    """What was counted, for a program."""
+    return {
         "simulated": tally.simulated,
         "changed": tally.changed,
         "erased": tally.erased,
         "unreadable": tally.unreadable,
-        "changes": _changes(tally.changes),
-        "value_usd": _changes(tally.value_usd),
-        "countries": {country: _changes(tally.countries[country]) for country in sorted(tally.countries)},
-        "rules": {rule: _changes(tally.rules[rule]) for rule in sorted(tally.rules)},
+        "changes": changes_object(tally.changes),
+        "value_usd": changes_object(tally.value_usd),
+        "countries": {country: changes_object(tally.countries[country]) for country in sorted(tally.countries)},
+        "rules": {rule: changes_object(tally.rules[rule]) for rule in sorted(tally.rules)},
         "samples": [
             {
                 "before": change.before,
@@ -47,6 +54,11 @@ def tell(tally: Tally, policy: Policy, as_of: datetime) -> None:
         f"Under {policy.name} {policy.version}, as of {moment(as_of)}, {tally.changed:,} of "
         f"{plural(tally.simulated, 'decision')} would come out differently."
     )
+    tell_counted(tally)
+
+
+def tell_counted(tally: Tally) -> None:
+    """Print what was left out, the changes from outcome to outcome, and where, by which rules and for whom they are."""
     if tally.erased or tally.unreadable:
         say(
             f"Not simulated: {tally.erased:,} whose facts were erased, {tally.unreadable:,} whose facts cannot be read."
@@ -115,7 +127,8 @@ def _sample(sample: Sample) -> str:
     return f"{who} ({sample.country}): {why or 'no rule speaks'}"
 
 
-def _changes(counted: Mapping[Change, object]) -> dict[str, dict[str, object]]:
+def changes_object(counted: Mapping[Change, object]) -> dict[str, dict[str, object]]:
+    """What was counted of changes, by the outcome before and then after."""
     table: dict[str, dict[str, object]] = {}
     for change in sorted(counted):
         table.setdefault(change.before, {})[change.after] = counted[change]

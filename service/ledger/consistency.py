@@ -93,8 +93,34 @@ _QUESTIONS = (
         SELECT lane, seq, 'policy_signed' AS kind FROM ledger.policy_signature
         UNION ALL SELECT lane, seq, 'policy_cancelled' FROM ledger.policy_cancellation
         UNION ALL SELECT lane, seq, 'signers_published' FROM ledger.policy_signer_list
+        UNION ALL SELECT lane, seq, 'shadow_started' FROM ledger.shadow
+        UNION ALL SELECT lane, stop_seq, 'shadow_stopped' FROM ledger.shadow WHERE stopped_at IS NOT NULL
     ) AS rows USING (lane, seq, kind)
-    WHERE kind IN ('policy_signed', 'policy_cancelled', 'signers_published') AND rows.kind IS NULL
+    WHERE kind IN ('policy_signed', 'policy_cancelled', 'signers_published', 'shadow_started', 'shadow_stopped')
+      AND rows.kind IS NULL
+    """,
+    """
+    SELECT 'shadow ' || shadow_id, 'the journal does not say what the row says'
+    FROM (
+        SELECT shadow_id, policy_sha256, 'shadow_started' AS kind, lane, seq, started_by AS by, start_reason AS reason,
+               started_at AS at FROM ledger.shadow
+        UNION ALL
+        SELECT shadow_id, policy_sha256, 'shadow_stopped', lane, stop_seq, stopped_by, stop_reason, stopped_at
+        FROM ledger.shadow WHERE stopped_at IS NOT NULL
+    ) AS s LEFT JOIN ledger.journal AS j USING (lane, seq, kind)
+    WHERE (jsonb_build_object('shadow_id', s.shadow_id, 'by', s.by, 'reason', s.reason,
+               'policy', jsonb_build_object('sha256', encode(s.policy_sha256, 'hex')))
+           <@ convert_from(body, 'UTF8')::jsonb) IS NOT TRUE
+       OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM s.at
+    """,
+    """
+    SELECT 'shadow ' || shadow_id || ', entry ' || lane || '/' || seq, 'it does not hold one result for the decision'
+    FROM (
+        SELECT p.shadow_id, d.lane, d.seq, d.decision_id
+        FROM ledger.shadow_position AS p JOIN ledger.decision AS d
+          ON d.lane = p.lane AND d.seq > p.from_seq AND d.seq <= p.seq
+    ) AS due FULL JOIN ledger.shadow_result AS r USING (shadow_id, lane, seq, decision_id)
+    WHERE due.shadow_id IS NULL OR r.outcome IS NULL AND r.failure IS NULL
     """,
     """
     SELECT 'resolution ' || quarantine_id, 'the journal does not say what the row says'

@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    text,
 )
 
 SCHEMA = "ledger"
@@ -274,6 +275,69 @@ quarantine_resolution = Table(
     comment="what became of a quarantined record",
 )
 
+shadow = Table(
+    "shadow",
+    metadata,
+    Column("shadow_id", Uuid, primary_key=True),
+    Column("policy_sha256", LargeBinary, nullable=False, comment="of `resolved`; it need not be published"),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("resolved", LargeBinary, nullable=False, comment="with parents, groups and catalogue inlined"),
+    Column("started_by", Text, nullable=False),
+    Column("start_reason", Text, nullable=False),
+    _at("started_at"),
+    *_place_in_history(),
+    Column("stopped_by", Text),
+    Column("stop_reason", Text),
+    _at("stopped_at", nullable=True),
+    Column("stop_seq", BigInteger, comment="the entry of its end, in the same lane"),
+    UniqueConstraint("lane", "seq"),
+    CheckConstraint("policy_sha256 = sha256(resolved)", name="resolved"),
+    # All are of the control lane, so that of those that run there is one.
+    Index("shadow_one_runs_idx", "lane", unique=True, postgresql_where=text("stopped_at IS NULL")),
+    comment="candidates that are evaluated beside the live policy; one runs at a time, and stops once",
+)
+
+shadow_position = Table(
+    "shadow_position",
+    metadata,
+    Column("shadow_id", Uuid, primary_key=True),
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("from_seq", BigInteger, nullable=False, comment="last entry before it started"),
+    Column("seq", BigInteger, nullable=False, comment="last entry looked at"),
+    comment="how far a shadow has followed a lane",
+)
+
+shadow_count = Table(
+    "shadow_count",
+    metadata,
+    Column("shadow_id", Uuid, primary_key=True),
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("before", Text, primary_key=True, comment="what was decided"),
+    Column("after", Text, primary_key=True, comment="the candidate's outcome, or erased, unreadable, error"),
+    Column("count", BigInteger, nullable=False),
+    comment="the results of a shadow, counted: what metrics read every few seconds",
+)
+
+shadow_result = Table(
+    "shadow_result",
+    metadata,
+    Column("shadow_id", Uuid, primary_key=True),
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("decision_id", Uuid, nullable=False, comment="what was decided on the same facts, at `lane`, `seq`"),
+    Column("outcome", Text),
+    Column("access", Text),
+    Column("rules", ARRAY(Text), nullable=False, comment="rules that were hit, unknown or waived"),
+    Column(
+        "failure",
+        Text,
+        comment="why there is no outcome: erased, unreadable, or an error with its traceback as a digest",
+    ),
+    CheckConstraint("num_nonnulls(outcome, failure) = 1 AND num_nonnulls(access, failure) = 1", name="outcome"),
+    comment="what the candidate gave for each decision made since it started; never published",
+)
+
 HISTORY = (
     inbox,
     journal,
@@ -286,5 +350,6 @@ HISTORY = (
     policy_signature,
     quarantine,
     quarantine_resolution,
+    shadow_result,
 )
 """Tables nobody may update; `evidence` alone may be erased, by the eraser."""

@@ -1,0 +1,79 @@
+"""A shadow's life in the ledger: an officer starts and stops it, which the journal keeps with name and reason."""
+
+from service.audit.canonical import identity, instant
+from service.audit.journal import Scribe
+from service.decide.policy import Policy
+from service.ledger.engine import Tx
+from service.ledger.history import append_journal
+from service.ledger.lanes import Head, advance_lanes, lock_lanes, read_installation
+from service.ledger.policies import read_pin
+from service.ledger.shadow import Shadow, end_shadow, running_shadow, store_shadow
+
+
+class ShadowRefused(ValueError):  # noqa: N818 -- the message tells the person what to do
+    """A shadow cannot be started or stopped now. The message is one line."""
+
+
+async def start_shadow(tx: Tx, *, policy: Policy, resolved: bytes, by: str, reason: str) -> Shadow:
+    """Start evaluating a candidate on every decision that is made from now on. ShadowRefused while another runs."""
+    head = await _control_lane(tx)
+    running = await running_shadow(tx)
+    if running is not None:
+        raise ShadowRefused(
+            f"{running.version} runs in shadow already, since {instant(running.started_at)}, started by "
+            f"{running.started_by}; to make room: exportgate policy shadow stop --by NAME --reason TEXT"
+        )
+    shadow_id = identity("shadow", policy.sha256, instant(head.last_at))
+    body: dict[str, object] = {
+        "shadow_id": str(shadow_id),
+        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        "by": by,
+        "reason": reason,
+    }
+    seq = await _write(tx, head, "shadow_started", body)
+    started = Shadow(
+        shadow_id=shadow_id,
+        policy_sha256=bytes.fromhex(policy.sha256),
+        name=policy.name,
+        version=policy.version,
+        started_by=by,
+        start_reason=reason,
+        started_at=head.last_at,
+        lane=head.lane,
+        seq=seq,
+    )
+    await store_shadow(tx, started, resolved)
+    return started
+
+
+async def stop_shadow(tx: Tx, *, by: str, reason: str) -> Shadow:
+    """Stop the shadow that runs; its results stay. ShadowRefused when none does."""
+    head = await _control_lane(tx)
+    running = await running_shadow(tx)
+    if running is None:
+        raise ShadowRefused("no shadow runs; see: exportgate policy shadow status")
+    body: dict[str, object] = {
+        "shadow_id": str(running.shadow_id),
+        "policy": {"name": running.name, "version": running.version, "sha256": running.policy_sha256.hex()},
+        "by": by,
+        "reason": reason,
+    }
+    seq = await _write(tx, head, "shadow_stopped", body)
+    await end_shadow(tx, running.shadow_id, by=by, reason=reason, at=head.last_at, seq=seq)
+    return running
+
+
+async def _control_lane(tx: Tx) -> Head:
+    """The control lane, held, with the present instant in it."""
+    lane = (await read_installation(tx)).control_lane
+    head = (await lock_lanes(tx, [lane]))[lane]
+    head.last_at = (await read_pin(tx, head.last_at)).now
+    return head
+
+
+async def _write(tx: Tx, head: Head, kind: str, body: dict[str, object]) -> int:
+    scribe = Scribe({head.lane: head})
+    _, seq = scribe.write(head.lane, kind, {**body, "account_id": None, "at": instant(head.last_at)})
+    await append_journal(tx, scribe.rows)
+    await advance_lanes(tx, [head])
+    return seq
