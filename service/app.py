@@ -8,7 +8,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from socket import socket
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import INPUT_TOPICS
 from service import faults
+from service.failures import ForeseenError
 from service.health import listen
 from service.ledger.engine import DATABASE_ERRORS, open_engine
 from service.ledger.lanes import Installation, read_installation
@@ -30,7 +30,6 @@ from service.settings import (
     StreamSettings,
     read_settings,
     read_stream_settings,
-    refuse_unknown,
 )
 from service.shadow_keeper import ShadowKeeper
 from service.stream.compare import Comparison
@@ -49,8 +48,6 @@ __all__ = [
     "MisconfiguredError",
     "Running",
     "ServiceFailed",
-    "clock",
-    "database_url",
     "embedded_settings",
     "environment",
     "kafka_connection",
@@ -66,7 +63,7 @@ _CONNECTIONS = 9
 """As many as a worker uses at once: a batch, the relay, and what looks after them and answers /ready."""
 
 
-class ServiceFailed(Exception):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 1
+class ServiceFailed(ForeseenError):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 1
     """The service cannot start, or had to stop. The message is one line for a person: what, where, what to do."""
 
 
@@ -77,17 +74,6 @@ class Running:
     cluster_id: str
     http_host: str
     http_port: int
-
-
-def clock() -> datetime:
-    """The clock of the machine: for questions that no database is asked about."""
-    return datetime.now(UTC)
-
-
-def database_url() -> str:
-    """The database for commands, as it was set; empty when it was not. MisconfiguredError for a misspelt setting."""
-    refuse_unknown(os.environ)
-    return os.environ.get(f"{PREFIX}DATABASE_URL", "")
 
 
 def environment() -> str | None:

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.failures import ForeseenError
+
 PREFIX = "EXPORTGATE_"
 _DRIVER = "postgresql+asyncpg"
 
@@ -19,8 +21,10 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
 
 
-class MisconfiguredError(ValueError):
+class MisconfiguredError(ForeseenError, ValueError):
     """A setting is missing or wrong. The message is one line: which variable, what was expected, what to do."""
+
+    exit_code = 2
 
 
 class StreamSettings(BaseSettings):
@@ -181,6 +185,12 @@ class Settings(StreamSettings):
 def read_settings(**overrides: object) -> Settings:
     """The settings of a worker from the environment; `overrides`, by field name, come before it. MisconfiguredError."""
     return _read(Settings, overrides)
+
+
+def database_url() -> str:
+    """The database for commands, as it was set; empty when it was not. MisconfiguredError for a misspelt setting."""
+    refuse_unknown(os.environ)
+    return os.environ.get(f"{PREFIX}DATABASE_URL", "")
 
 
 def read_stream_settings() -> StreamSettings:

@@ -11,7 +11,7 @@ import pytest
 import typer
 from sqlalchemy import text
 
-from service.cli.commands import app
+from service.cli.commands import command_line
 from service.ledger.positions import HALTS
 from service.settings import PREFIX, Settings
 from service.telemetry import Metrics
@@ -137,7 +137,7 @@ def test_every_command_exists_with_its_options() -> None:
     assert len(commands) > 10
     for line in commands:
         words = line.split()
-        command: Any = typer.main.get_command(app)
+        command: Any = typer.main.get_command(command_line())
         path = list(itertools.takewhile(lambda word: word[0].islower(), words))
         for word in path:
             assert word in getattr(command, "commands", ()), line

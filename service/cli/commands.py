@@ -3,46 +3,60 @@
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, cast
 
 import typer
 
 from service import __version__
-from service import app as exportgate
-from service.cli import INTERRUPTED, database, decisions, demo, events, policy, positions, quarantine, relay, status
-from service.cli.output import Failed, Misuse, ReaderGone, emit_bytes, example
-from service.cli.replay import replay
-from service.cli.serve import serve
+from service.cli import INTERRUPTED
+from service.cli.output import ReaderGone, emit_bytes, example
 from service.cli.words import sentence
-from service.embedded.server import EmbeddedServerError
-from service.stream.connection import StreamError
+from service.failures import ForeseenError
 
-OK, FAILED, MISUSE, READER_GONE = 0, 1, 2, 141
+OK, MISUSE, READER_GONE = 0, 2, 141
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 """Every kind of misuse that typer itself finds; typer exports of these classes only one of the leaves."""
+_ALONE = {
+    "demo": ("See it all work, in a minute.", "exportgate demo --json"),
+    "serve": ("Decide events until stopped.", "exportgate serve --embedded"),
+    "replay": ("Make every decision again and compare.", "exportgate replay --since 2026-06-12T21:21:00Z"),
+}
+"""Commands that are no groups -> what they do, and an example. Their functions are called like their modules."""
+_MODULES = {
+    "demo": "demo",
+    "serve": "serve",
+    "db": "database",
+    "policy": "policy",
+    "events": "events",
+    "decisions": "decisions",
+    "quarantine": "quarantine",
+    "positions": "positions",
+    "relay": "relay",
+    "status": "status",
+    "replay": "replay",
+}
+"""Commands and groups, in the order of `--help` -> the module of service.cli."""
 
-app = typer.Typer(
-    name="exportgate",
-    help="Decides whether a customer may be licensed under the export policy in force.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("demo", short_help="See it all work, in a minute.", epilog=example("exportgate demo --json"))(demo.demo)
-app.command("serve", short_help="Decide events until stopped.", epilog=example("exportgate serve --embedded"))(serve)
-app.add_typer(database.app, name="db")
-app.add_typer(policy.app, name="policy")
-app.add_typer(events.app, name="events")
-app.add_typer(decisions.app, name="decisions")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(positions.app, name="positions")
-app.add_typer(relay.app, name="relay")
-app.add_typer(status.app, name="status")
-app.command(
-    "replay",
-    short_help="Make every decision again and compare.",
-    epilog=example("exportgate replay --since 2026-06-12T21:21:00Z"),
-)(replay)
+
+def command_line(names: Sequence[str] = tuple(_MODULES)) -> typer.Typer:
+    """The program with these commands and groups: what one does not need takes most of the time to load."""
+    program = typer.Typer(
+        name="exportgate",
+        help="Decides whether a customer may be licensed under the export policy in force.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    program.callback()(_exportgate)
+    for name in names:
+        module = import_module(f"service.cli.{_MODULES[name]}")
+        if name in _ALONE:
+            does, how = _ALONE[name]
+            program.command(name, short_help=does, epilog=example(how))(getattr(module, name))
+        else:
+            program.add_typer(module.app, name=name)
+    return program
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer passes the option's value
@@ -51,7 +65,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer passes the option's
         raise typer.Exit
 
 
-@app.callback()
 def _exportgate(
     *,
     _shown: Annotated[
@@ -66,14 +79,14 @@ def run(arguments: Sequence[str]) -> int:
     # What libraries complain about is said by us, once and in words; `serve` sets up logging of its own.
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())
+    first = next((one for one in arguments if not one.startswith("-")), "")
     try:
-        code = app(list(arguments) or ["--help"], prog_name="exportgate", standalone_mode=False)
+        program = command_line([first] if first in _MODULES else tuple(_MODULES))
+        code = program(list(arguments) or ["--help"], prog_name="exportgate", standalone_mode=False)
     except _UsageError as error:
         return _end(_one_line(error), MISUSE)
-    except (Misuse, exportgate.MisconfiguredError) as error:
-        return _end(str(error), MISUSE)
-    except (Failed, exportgate.ServiceFailed, EmbeddedServerError, StreamError) as error:
-        return _end(str(error), FAILED)
+    except ForeseenError as error:
+        return _end(str(error), error.exit_code)
     except ReaderGone:
         return READER_GONE
     except (KeyboardInterrupt, typer.Abort):

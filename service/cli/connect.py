@@ -12,7 +12,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from service import app
+from service import settings
 from service.cli.output import Failed, Misuse
 from service.ledger.engine import Tx, open_engine
 from service.ledger.policies import read_pin
@@ -74,7 +74,7 @@ async def _closing(opened: AsyncEngine, role: str | None) -> AsyncIterator[None]
 
 def database_url() -> URL:
     """The configured database. Misuse when it is not set, or is no URL of the driver we use."""
-    text = app.database_url()
+    text = settings.database_url()
     if not text:
         raise Misuse(f"{SETTING} is not set: expected {_EXPECTED}")
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from service import app
+from service import clock
 from service.cli import words
 from service.cli.candidate import find_candidate
 from service.cli.output import AsJson, emit, example, read_time, say, say_table
@@ -35,7 +35,7 @@ def diff_policies(
     """
     (one, resolved), (two, resolved_two) = find_candidate(first), find_candidate(second)
     before, after = orjson.loads(resolved), orjson.loads(resolved_two)
-    instant = app.clock() if as_of is None else read_time(as_of, "--as-of")
+    instant = clock.now() if as_of is None else read_time(as_of, "--as-of")
     found = changes(before, after)
     searched = search(one, two, changed_rules(before, after), instant)
     terms = unsearched(before, after)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service import app
+from service import clock
 from service.cli.documents import load
 from service.cli.output import Failed, Misuse, example, say, say_command
 from service.policies.draft import draft
@@ -39,7 +39,7 @@ def new(
         title=_quoted(title),
         parent=above.version,
         models=sorted(above.catalogue),
-        now=app.clock(),
+        now=clock.now(),
     )
     file = parent.parent / f"{version}.yaml"
     try:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.failures import ForeseenError
 from service.policies.model import read_instant
 
 WIDEST = 100
@@ -46,11 +47,13 @@ Reason = Annotated[
 ]
 
 
-class Misuse(Exception):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 2
+class Misuse(ForeseenError):  # noqa: N818 -- it tells the caller what to do: say it on one line, exit 2
     """The command was given something it cannot work with. The message is one line for the person who typed it."""
 
+    exit_code = 2
 
-class Failed(Exception):  # noqa: N818 -- as above, exit 1
+
+class Failed(ForeseenError):  # noqa: N818 -- as above, exit 1
     """What was asked for was tried and did not succeed, or a check did not hold. The message is one line."""
 
 

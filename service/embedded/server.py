@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.embedded import leash
+from service.failures import ForeseenError
 
 START_SECONDS = 30.0
 _ATTEMPTS = 5
@@ -22,7 +23,7 @@ _LOG_TAIL_BYTES = 2000
 _PORT_TAKEN = ("address already in use", "addrinuse", "address in use")
 
 
-class EmbeddedServerError(RuntimeError):
+class EmbeddedServerError(ForeseenError):
     """An embedded server cannot run here. The message is one line for a person."""
 
 

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from service.failures import ForeseenError
+
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
-class StreamError(Exception):
+class StreamError(ForeseenError):
     """The brokers cannot be used as they are. The message is one line for a person: what, where, what to do."""
 
 
