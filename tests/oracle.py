@@ -5,17 +5,29 @@ an error: so an error stands for UNKNOWN here.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from cel_expr_python import cel
 
 from service.decide.comparison import Operand, Truth
 from service.decide.condition import All, AnyOf, Condition, Exists, ForAll, Leaf, Not
-from service.decide.facts import FactType, Value
+from service.decide.derive import derive, with_item
+from service.decide.facts import Assurance, Facts, FactType, Item, Value
+from service.decide.policy import ActiveRule, Policy
 from service.decide.vocabulary import VOCABULARY
+from service.policies import load_file, policy_files
+from service.policies.boundaries import domain
+from service.policies.counterexample import PLAIN
 
+NOW = datetime(2026, 6, 20, tzinfo=UTC)
+_ABSENT, _PLAIN = 0.25, 0.6
 _UNKNOWN = 'v["?"]'
 """A key that is never there."""
 
@@ -26,20 +38,78 @@ class Oracle:
     def __init__(self) -> None:
         self._environment = cel.NewEnv(variables={"v": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)})
         self._bool = cel.Type.BOOL
-        self._programs: dict[str, Any] = {}
 
     def customer(self, values: Mapping[str, Value]) -> Any:
         """Facts as CEL takes them."""
         return self._environment.Activation({"v": {name: _plain(value) for name, value in values.items()}})
 
-    def truth(self, condition: Condition, customer: Any) -> Truth:
-        """What CEL makes of a condition."""
-        text = to_cel(condition)
-        program = self._programs.get(text)
-        if program is None:
-            program = self._programs[text] = self._environment.compile(text, disable_check=True)
+    def program(self, condition: Condition) -> Any:
+        """A condition, compiled once for many customers."""
+        return self._environment.compile(to_cel(condition), disable_check=True)
+
+    def truth(self, program: Any, customer: Any) -> Truth:
+        """What CEL makes of a condition that was compiled."""
         answer = program.eval(customer)
         return bool(answer.value()) if answer.type() == self._bool else None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`disagreements` tell the number of a fact set and the rule; `truths` count what our engine found."""
+
+    disagreements: list[tuple[int, str]] = field(default_factory=list)
+    truths: Counter[Truth] = field(default_factory=Counter)
+
+
+def policies() -> list[Policy]:
+    """The shipped versions."""
+    return [
+        load_file(path).policy for path in policy_files(Path(__file__).resolve().parents[1] / "deploy" / "policies")
+    ]
+
+
+def rules_in_force(policy: Policy) -> tuple[ActiveRule, ...]:
+    """All rules of that time, about subjects and about items."""
+    plan = policy.at(NOW)
+    return plan.subject_rules + plan.item_rules
+
+
+def compare(policy: Policy, number: int, *, seed: int, oracle: Oracle) -> Compared:
+    """Every rule on so many fact sets, by both engines."""
+    compared = Compared()
+    rules = [(active, oracle.program(active.when)) for active in rules_in_force(policy)]
+    for index, values in enumerate(customers(policy, number, seed=seed)):
+        customer = oracle.customer(values)
+        for active, program in rules:
+            ours = active.test(values)
+            compared.truths[ours] += 1
+            if oracle.truth(program, customer) is not ours:
+                compared.disagreements.append((index, active.rule.name))
+    return compared
+
+
+def customers(policy: Policy, number: int, *, seed: int) -> Iterator[Mapping[str, Value]]:
+    """Facts at the boundaries that the rules name, many of them missing, each with one item that is asked for."""
+    chance = random.Random(seed)
+    values, _ = domain(active.when for active in rules_in_force(policy))
+    for _ in range(number):
+        told: dict[str, Value | None] = dict(PLAIN)
+        for name, several in values.items():
+            dice = chance.random()
+            if dice < _ABSENT:
+                told[name] = None
+            elif dice > _PLAIN or name not in PLAIN:
+                told[name] = chance.choice(several)
+        known = {name: value for name, value in told.items() if value is not None}
+        assurance = {name: chance.choice(list(Assurance)) for name in known if chance.random() < _ABSENT}
+        facts = Facts(values=known, items=(), assurance=assurance, authorizations=())
+        item = Item(
+            model=chance.choice([*policy.catalogue, "not-in-the-catalogue"]),
+            delivery=chance.choice(["api", "weights", "fine_tuning", "compute"]),
+            release=chance.choice([None, "none", "source_code", "technology"]),
+            volume=None,
+        )
+        yield with_item(derive(facts), item, policy.catalogue)
 
 
 def to_cel(condition: Condition, element: Mapping[str, str] | None = None) -> str:

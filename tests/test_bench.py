@@ -53,9 +53,19 @@ def test_every_promised_figure_is_there_and_positive(figures: Any) -> None:
     ]
     promised += [figures["latency"][rate][name] for rate in ("100", "500", "1000") for name in ("p50_ms", "p99_ms")]
     promised += [figures["memory"][name] for name in ("start_mb", "end_mb", "peak_mb")]
-    promised += [figures["policy"][name] for name in ("decisions_per_second", "median_us", "load_ms", "ratio_to_cel")]
+    policy = figures["policy"]
+    promised += [policy[name] for name in ("decisions_per_second", "median_us", "load_ms", "all_rules_median_us")]
+    promised += [policy[f"ratio_to_{other}"] for other in ("hand_written", "cel", "zen")]
     promised += [figures["simulate"][name] for name in ("decisions_per_second", "peak_mb")]
     assert all(isinstance(one, float) and one > 0 for one in promised), figures
+    assert isinstance(figures["shadow"]["throughput_cost"], float)
+
+
+def test_two_engines_were_compared_and_told_the_same(figures: Any) -> None:
+    assert figures["policy"]["rules"] == 25
+    assert figures["oracle"]["sets"] == 300
+    assert figures["oracle"]["seconds"] > 0
+    assert figures["oracle"]["disagreements"] == 0
 
 
 def test_it_says_what_it_was_measured_on(figures: Any) -> None:

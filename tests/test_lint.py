@@ -294,3 +294,9 @@ def test_a_child_that_makes_a_model_of_its_parent_milder_is_warned_of(entry: str
     told = [one for one in lint(loaded) if one.check == "softer_model"]
     assert [(one.level, one.about) for one in told] == [("warning", "model model-1")] * len(found)
     assert all(one.what.startswith(words) for one, words in zip(told, found, strict=True))
+
+
+def test_a_finding_is_one_line_whatever_names_stand_in_the_document() -> None:
+    policy = policy_of(rule_text('{fact: item.model, is: "model\\n3"}', more="outcome: deny\nscope: item"))
+    (told,) = (str(one) for one in lint(policy) if one.check == "unknown_model")
+    assert told.isprintable()

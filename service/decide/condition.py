@@ -1,6 +1,6 @@
 """Three-valued conditions: a tree of law, compiled to closures. Strong Kleene logic; None is UNKNOWN."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -61,6 +61,7 @@ class ForAll:
 
 
 Condition = Leaf | All | AnyOf | Not | Exists | ForAll
+Missing = Callable[[Mapping[str, Value]], list[str]]
 
 
 def compile_condition(condition: Condition) -> Test:
@@ -100,25 +101,39 @@ def facts_of(condition: Condition) -> Iterator[str]:
                 yield str(operand)
 
 
-def missing_facts(condition: Condition, values: Mapping[str, Value]) -> Iterator[str]:
+def missing_facts(condition: Condition, values: Mapping[str, Value]) -> list[str]:
     """The facts that make `condition` unknown for `values`: what somebody would have to tell us. May repeat a name."""
-    if compile_condition(condition)(values) is not None:
-        return
+    return compile_missing(condition)(values)
+
+
+def compile_missing(condition: Condition) -> Missing:
+    """`missing_facts` for one condition, made once where many mappings of values are looked at."""
+    test, found = compile_condition(condition), _missing_inside(condition)
+    return lambda values: found(values) if test(values) is None else []
+
+
+def _missing_inside(condition: Condition) -> Missing:
+    """What is missing of the parts of a condition that is unknown."""
     match condition:
         case All(parts) | AnyOf(parts):
-            for part in parts:
-                yield from missing_facts(part, values)
+            several = tuple(compile_missing(part) for part in parts)
+            return lambda values: [fact for one in several for fact in one(values)]
         case Not(part):
-            yield from missing_facts(part, values)
+            return compile_missing(part)
         case Exists(fact, where) | ForAll(fact, where):
-            elements = values.get(fact)
-            if elements is None:
-                yield fact
-            else:
-                for element in _elements(elements):
-                    yield from missing_facts(where, {**values, **element})
-        case Leaf():
-            yield condition.fact
+            return _missing_of_elements(fact, compile_missing(where))
+        case Leaf(fact=fact):
+            return lambda _: [fact]
+
+
+def _missing_of_elements(fact: str, where: Missing) -> Missing:
+    def missing(values: Mapping[str, Value]) -> list[str]:
+        elements = values.get(fact)
+        if elements is None:
+            return [fact]
+        return [name for element in _elements(elements) for name in where({**values, **element})]
+
+    return missing
 
 
 def matching_elements(condition: Condition, fact: str, values: Mapping[str, Value]) -> Iterator[Mapping[str, Value]]:

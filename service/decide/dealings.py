@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from service.decide.facts import Element, Value
+from service.decide.facts import Element, Scalar, Value
 
 BEHIND_THE_CUSTOMER = frozenset({"owner", "beneficial_owner", "director"})
 """Roles of who stands behind the customer. Every other party has a part in the transaction (15 CFR 748.5)."""
 
+_AMERICAN = {"US"}
 _KIND_BY_ROLE: Mapping[object, str] = {"beneficial_owner": "individual", "director": "individual"}
 
 
@@ -32,39 +33,37 @@ def contract_foreign(values: Mapping[str, Value], parties: Sequence[Element]) ->
     """
     deliveries = values.get("contract.deliver_to")
     found = [_foreign(party) for party in parties]
-    if isinstance(deliveries, tuple) and any(isinstance(place, str) and _abroad(place) for place in deliveries):
-        return True
     if True in found:
+        return True
+    if isinstance(deliveries, tuple) and any(isinstance(place, str) and place[:2] != "US" for place in deliveries):
         return True
     return None if None in found else False
 
 
 def _foreign(party: Element) -> bool | None:
     places = _texts(party.get("party.places"))
-    if any(_abroad(place) for place in places):
+    if places and {place[:2] for place in places} != _AMERICAN:
         return True
     if party.get("party.kind") == "individual":
         # Another nationality does not say that somebody is no permanent resident.
-        return False if any(not _abroad(place) for place in _texts(party.get("party.countries"))) else None
+        return False if "US" in [place[:2] for place in _texts(party.get("party.countries"))] else None
     return False if places else None
-
-
-def _abroad(place: str) -> bool:
-    return place.partition("-")[0] != "US"
 
 
 def _placed(party: Element, account: Value | None) -> Element:
     handle = party.get("party.id")
-    placed: Element = {**party, "party.is_customer": handle is not None and handle == account}
+    placed = {**party, "party.is_customer": handle is not None and handle == account}
     places = _places(party)
-    return {**placed, "party.places": places} if places else placed
+    if places:
+        placed["party.places"] = places
+    return placed
 
 
 def _places(party: Element) -> tuple[str, ...]:
     """An individual's countries are nationalities and no places (15 CFR 746.8(a)(12)(i)); a body's are."""
     located = party.get("party.located_in")
     # A beneficial owner or director of whom nothing else is said is a person.
-    person = party.get("party.kind", _KIND_BY_ROLE.get(party.get("party.role"))) == "individual"
+    person = (party.get("party.kind") or _KIND_BY_ROLE.get(party.get("party.role"))) == "individual"
     if not isinstance(located, str):
         return () if person else _texts(party.get("party.countries"))
     if person:
@@ -74,5 +73,5 @@ def _places(party: Element) -> tuple[str, ...]:
     return tuple(sorted({located, *others}))
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple([one for one in value if isinstance(one, str)]) if isinstance(value, tuple) else ()
+def _texts(value: Scalar | None) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()

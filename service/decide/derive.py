@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from service.decide.dealings import contract_foreign, dealt_with, placed_parties, places_of
-from service.decide.facts import Assurance, Element, Facts, Item, Value
+from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
 
 COUNTRY_FACTS = ("customer.registered_in", "customer.organized_in", "customer.billing_in", "customer.payment_in")
 """They usually tell a country without a region: registers, laws and cards know none."""
@@ -16,6 +16,8 @@ SITE_FACTS = (
     "customer.branch_of_in",
 )
 """They tell where the customer is."""
+
+_HOME_FACTS = (*COUNTRY_FACTS, *SITE_FACTS)
 
 
 def derive(facts: Facts) -> dict[str, Value]:
@@ -44,11 +46,12 @@ def derive(facts: Facts) -> dict[str, Value]:
     places = _all_places(places_of(dealing).union(home), values)
     if places:
         values["customer.places"] = places
-        values["customer.abroad"] = any(place[:2] != "US" for place in places)
+        values["customer.abroad"] = {place[:2] for place in places} != {"US"}
     evidence = values.get("location.evidence")
     if isinstance(evidence, tuple):
-        values["location.evidence"] = _with_regions(evidence)
-        values["location.presence"] = _presence(evidence, values.get("customer.headquartered_in"))
+        seen, presence = _sightings(evidence, values.get("customer.headquartered_in"))
+        values["location.evidence"] = seen
+        values["location.presence"] = presence
     foreign = _person_foreign(values) if values.get("subject.kind") == "user" else _customer_foreign(values)
     if foreign is not None:
         values["person.foreign"], assured = foreign
@@ -79,9 +82,12 @@ def with_item(
 
 def _home_places(values: Mapping[str, Value]) -> tuple[str, ...]:
     """The account's own places. A bare country is left out where a site of the customer names a region of it."""
-    sites = {place for name in SITE_FACTS if isinstance(place := values.get(name), str)}
-    named = sites.union([place for name in COUNTRY_FACTS if isinstance(place := values.get(name), str)])
-    return tuple(sorted(named.difference([site.partition("-")[0] for site in sites if "-" in site])))
+    named = [place for place in set(map(values.get, _HOME_FACTS)) if isinstance(place, str)]
+    if len(named) < 2:  # noqa: PLR2004 -- one is most customers' answer, and leaves nothing out
+        return tuple(named)
+    sites = [place for name in SITE_FACTS if isinstance(place := values.get(name), str)]
+    named_closer = {site.partition("-")[0] for site in sites if "-" in site}
+    return tuple(sorted(set(named) - named_closer))
 
 
 def _all_places(others: frozenset[str], values: Mapping[str, Value]) -> tuple[str, ...]:
@@ -91,7 +97,7 @@ def _all_places(others: frozenset[str], values: Mapping[str, Value]) -> tuple[st
         found.add(located)
     deliveries = values.get("contract.deliver_to")
     if isinstance(deliveries, tuple):
-        found.update(place for place in deliveries if isinstance(place, str))
+        found.update([place for place in deliveries if isinstance(place, str)])
     return tuple(sorted(found))
 
 
@@ -103,46 +109,67 @@ _TOLD_APART = ("UA",)
 """Countries whose regions the law tells apart (15 CFR 746.6). Any other country is one place, its regions added up."""
 
 
-def _presence(evidence: tuple[Element | str, ...], seat: Value | None) -> tuple[Element, ...]:
-    """Observations summed up by place, so that many small ones weigh what they weigh together.
+def _sightings(
+    evidence: tuple[Element | str, ...], seat: Value | None
+) -> tuple[tuple[Element, ...], tuple[Element, ...]]:
+    """`location.evidence` with `evidence.region_known`, and `location.presence`.
 
-    What was not measured has an element of its own, which no measured sighting outweighs.
+    The latter sums up by place, so that many small observations weigh what they weigh together. What was not measured
+    has an element of its own, which no measured sighting outweighs.
     """
-    seen = [one for one in evidence if not isinstance(one, str) and one.get("evidence.kind") not in _NOT_A_USER]
+    seen: list[Element] = []
     by_place: dict[str, list[Element]] = {}
-    for one in seen:
+    for one in evidence:
+        if isinstance(one, str):
+            continue
         place = one.get("evidence.place")
-        if isinstance(place, str):
-            by_place.setdefault(_place_of(place, seat), []).append(one)
-    # Who was seen somewhere in a country may have been in this region of it.
-    near = {
-        place: [*found, *by_place.get(place[:2], ())] if "-" in place else found for place, found in by_place.items()
-    }
-    return tuple([element for place in sorted(near) for element in _summed(place, near[place])])
+        if not isinstance(place, str):
+            seen.append(one)
+            continue
+        # Whether the region can be told from the rest of its country.
+        seen.append({**one, "evidence.region_known": "-" in place})
+        if one.get("evidence.kind") not in _NOT_A_USER:
+            counted = place[:2] if place[:2] not in _TOLD_APART else _place_of(place, seat)
+            by_place.setdefault(counted, []).append(one)
+    presence: list[Element] = []
+    for place in sorted(by_place):
+        found = by_place[place]
+        if "-" in place:
+            # Who was seen somewhere in the country may have been in this region of it.
+            found = [*found, *by_place.get(place[:2], ())]
+        presence += _summed(place, found) if len(found) > 1 else (_measured(place, found[0]),)
+    return tuple(seen), tuple(presence)
 
 
 def _place_of(seen: str, seat: Value | None) -> str:
     """The place a sighting counts for. Where the seat names a region of it, a bare country is that region."""
-    if seen[:2] not in _TOLD_APART:
-        return seen[:2]
     return seat if isinstance(seat, str) and seat.startswith(seen + "-") else seen
 
 
 def _summed(place: str, seen: list[Element]) -> list[Element]:
-    summed: dict[str, str | int | Decimal] = {"presence.place": place}
+    together: dict[str, Scalar] = {}
     days = _days(seen)
-    shares = [value for one in seen if isinstance(value := one.get("evidence.share"), Decimal)]
-    if days:
-        summed["presence.days"] = sum(days)
+    shares = [share for one in seen if isinstance(share := one.get("evidence.share"), Decimal)]
+    if days is not None:
+        together["evidence.days"] = days
     if shares:
-        summed["presence.share"] = sum(shares[1:], shares[0])
+        together["evidence.share"] = sum(shares[1:], shares[0])
+    summed = _measured(place, together)
     unmeasured = any("evidence.days" not in one and "evidence.share" not in one for one in seen)
-    if not unmeasured:
-        return [summed]
-    return [{"presence.place": place}, summed] if len(summed) > 1 else [summed]
+    return [{"presence.place": place}, summed] if unmeasured and len(summed) > 1 else [summed]
 
 
-def _days(seen: list[Element]) -> list[int]:
+def _measured(place: str, seen: Element) -> Element:
+    measured: dict[str, Scalar] = {"presence.place": place}
+    days, share = seen.get("evidence.days"), seen.get("evidence.share")
+    if isinstance(days, int):
+        measured["presence.days"] = max(days, 0)
+    if share is not None:
+        measured["presence.share"] = share
+    return measured
+
+
+def _days(seen: list[Element]) -> int | None:
     """Days by what was written as the place: networks of one place may tell of the same days, regions need not."""
     most: dict[object, int] = {}
     for one in seen:
@@ -150,17 +177,7 @@ def _days(seen: list[Element]) -> list[int]:
         if isinstance(days, int):
             written = one.get("evidence.place")
             most[written] = max(days, most.get(written, 0))
-    return list(most.values())
-
-
-def _with_regions(evidence: tuple[Element | str, ...]) -> tuple[Element, ...]:
-    """The evidence with `evidence.region_known`: whether the region can be told from the rest of its country."""
-    return tuple([_with_region(one) for one in evidence if not isinstance(one, str)])
-
-
-def _with_region(seen: Element) -> Element:
-    place = seen.get("evidence.place")
-    return {**seen, "evidence.region_known": "-" in place} if isinstance(place, str) else seen
+    return sum(most.values()) if most else None
 
 
 def _assured(values: Mapping[str, Value], name: str) -> int:
@@ -185,7 +202,7 @@ def _customer_foreign(values: Mapping[str, Value]) -> tuple[bool, int] | None:
     organized = values.get("customer.organized_in")
     if not isinstance(organized, str) or values.get("customer.type") == "individual":
         return None
-    if organized.partition("-")[0] != "US":
+    if organized[:2] != "US":
         return True, _assured(values, "customer.organized_in")
     population = values.get("customer.users_population")
     if population not in ("us_only", "mixed"):
@@ -197,10 +214,10 @@ def _customer_foreign(values: Mapping[str, Value]) -> tuple[bool, int] | None:
 def _us_person(values: Mapping[str, Value]) -> bool | None:
     """15 CFR 772.1: citizens, permanent residents, protected individuals, U.S. entities, and any person in the U.S."""
     located = values.get("person.located_in")
-    if isinstance(located, str) and located.partition("-")[0] == "US":
+    if isinstance(located, str) and located[:2] == "US":
         return True
     if values.get("subject.kind") == "user":
         status = values.get("person.us_status")
         return None if status is None or (status == "none" and located is None) else status != "none"
     organized = values.get("customer.organized_in")
-    return organized.partition("-")[0] == "US" if isinstance(organized, str) else None
+    return organized[:2] == "US" if isinstance(organized, str) else None

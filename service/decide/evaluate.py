@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from service.decide.comparison import Truth
-from service.decide.condition import matching_elements, missing_facts
+from service.decide.condition import matching_elements
 from service.decide.decision import (
     Access,
     Authority,
@@ -46,13 +46,10 @@ def evaluate(facts: Facts, policy: Policy, as_of: datetime) -> Verdict:
     values = all_values(facts, policy, as_of)
     items = facts.items or _whole_catalogue(policy)
     hearing = _Hearing(policy, facts, as_of, items)
-    for fact, rules in plan.guarded_subject_rules:
-        if fact is None or fact in values:
-            hearing.hear(rules, values, None)
-    hearing.doubtful.sort(key=_name)
-    possible = plan.possible(values)
-    for index, item in enumerate(items if possible else ()):
-        hearing.hear(possible, with_item(values, item, policy.catalogue), index)
+    hearing.hear(plan.subject_suspects(values), values, None)
+    suspects = plan.item_suspects(values)
+    for index, item in enumerate(items if suspects else ()):
+        hearing.hear(suspects, with_item(values, item, policy.catalogue), index)
     return _verdict(hearing)
 
 
@@ -68,10 +65,6 @@ def all_values(facts: Facts, policy: Policy, as_of: datetime) -> dict[str, Value
 
 def _whole_catalogue(policy: Policy) -> tuple[Item, ...]:
     return tuple(Item(model=model, delivery="api", release=None, volume=None) for model in sorted(policy.catalogue))
-
-
-def _name(doubt: "Doubt") -> str:
-    return doubt.finding.rule
 
 
 class Doubt(NamedTuple):
@@ -119,29 +112,35 @@ def _waiver(
 
 
 def _verdict(hearing: _Hearing) -> Verdict:
-    doubtful, items = hearing.doubtful, hearing.items
-    subject = max([one.outcome for one in doubtful if one.finding.item is None], default=Outcome.APPROVE)
-    verdicts = tuple([_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items)])
+    doubtful = hearing.doubtful
+    items = _item_verdicts(hearing.items, doubtful)
+    outcomes = [item.outcome for item in items]
     # Where nothing is asked for there is nothing to approve.
-    outcome = max([verdict.outcome for verdict in verdicts], default=max(subject, Outcome.HOLD))
-    approved = [verdict.outcome for verdict in verdicts].count(Outcome.APPROVE)
-    reasons = _reasons(doubtful)
-    held = {reason.hold_kind for reason in reasons} if outcome is Outcome.HOLD else ()
-    hold_kinds = tuple([kind for kind in HOLD_KINDS if kind in held])
+    outcome = max(outcomes) if outcomes else max(_subject_outcome(doubtful), Outcome.HOLD)
+    approved = outcomes.count(Outcome.APPROVE)
+    reasons = _reasons(doubtful) if doubtful else ()
+    hold_kinds = _hold_kinds(reasons) if outcome is Outcome.HOLD else ()
     something = approved > 0
-    used = _used(hearing) if something else []
+    used = _used(hearing) if something and hearing.facts.authorizations else []
     return Verdict(
         outcome=outcome,
         access=_access(approved, len(items)),
-        items=verdicts,
+        items=items,
         findings=tuple([one.finding for one in doubtful]),
         reasons=reasons,
-        limits=_limits(doubtful) if something else (),
+        limits=_limits(doubtful) if something and doubtful else (),
         authority=_authority(used) if something else None,
         hold_kinds=hold_kinds,
         next_actor=_next_actor(hold_kinds),
         valid_until=_valid_until(hearing, used) if something else None,
     )
+
+
+def _item_verdicts(items: tuple[Item, ...], doubtful: list[Doubt]) -> tuple[ItemVerdict, ...]:
+    if not doubtful:
+        return tuple([ItemVerdict(item.model, item.delivery, Outcome.APPROVE, ()) for item in items])
+    subject = _subject_outcome(doubtful)
+    return tuple([_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items)])
 
 
 def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Doubt]) -> ItemVerdict:
@@ -152,6 +151,15 @@ def _item_verdict(index: int, item: Item, subject: Outcome, doubtful: list[Doubt
         outcome=max([subject, *[one.outcome for one in own]]),
         rules=tuple([one.finding.rule for one in own]),
     )
+
+
+def _subject_outcome(doubtful: list[Doubt]) -> Outcome:
+    return max([one.outcome for one in doubtful if one.finding.item is None], default=Outcome.APPROVE)
+
+
+def _hold_kinds(reasons: tuple[Reason, ...]) -> tuple[str, ...]:
+    held = {reason.hold_kind for reason in reasons}
+    return tuple([kind for kind in HOLD_KINDS if kind in held])
 
 
 def _access(approved: int, asked: int) -> Access:
@@ -172,7 +180,7 @@ def _reason(same: list[Doubt]) -> Reason:
     missing: set[str] = set()
     if finding.result is Result.UNKNOWN:
         for one in same:
-            missing.update(missing_facts(active.when, one[3]))
+            missing.update(active.missing(one[3]))
     holds = outcome is Outcome.HOLD
     unknown_kind = (
         active.rule.hold_kind if active.rule.hold_kind in ("unknown_account", "unread_events") else "fact_missing"
@@ -207,8 +215,6 @@ def _authority(used: list[Authorization]) -> Authority:
 
 def _used(hearing: _Hearing) -> list[Authorization]:
     """The authorizations that lifted a hit, in order of their numbers."""
-    if not hearing.facts.authorizations:
-        return []
     numbers = {doubt.finding.authorization for doubt in hearing.doubtful}
     return sorted((one for one in hearing.facts.authorizations if one.number in numbers), key=lambda one: one.number)
 
@@ -220,7 +226,8 @@ def _next_actor(hold_kinds: tuple[str, ...]) -> str | None:
 def _valid_until(hearing: _Hearing, used: list[Authorization]) -> datetime | None:
     """The earliest end of what the approval rests on, or of the time for which the policy lets an approval stand."""
     ends = [end_of(one) for one in used]
-    if hearing.policy.valid_for is not None:
+    valid_for = hearing.policy.valid_for
+    if valid_for is not None:
         # Near the last instant that there is, an approval lasts until then.
-        ends.append(min(hearing.as_of, _LAST_INSTANT - hearing.policy.valid_for) + hearing.policy.valid_for)
-    return min(ends, default=None)
+        ends.append(min(hearing.as_of, _LAST_INSTANT - valid_for) + valid_for)
+    return min(ends) if ends else None

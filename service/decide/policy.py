@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
 
+from service.decide.clearing import Clearing, compile_clearing
 from service.decide.comparison import Test
 from service.decide.condition import (
     All,
@@ -15,8 +15,10 @@ from service.decide.condition import (
     Exists,
     ForAll,
     Leaf,
+    Missing,
     Not,
     compile_condition,
+    compile_missing,
     facts_of,
 )
 from service.decide.decision import Outcome
@@ -123,50 +125,37 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
-    """A rule in force, with its condition compiled.
-
-    `subject_part` are those of its conditions that look at no item: where they are false, no item needs to be looked
-    at.
-    """
+    """A rule in force, with its condition compiled."""
 
     rule: Rule
     when: Condition
     test: Test
-    subject_part: Test
+    _missing: list[Missing] = field(default_factory=list, repr=False, compare=False)
 
-
-class Guarded(NamedTuple):
-    """Rules that are all clear where one fact is absent, since each begins by asking whether it is known.
-
-    None guards the others.
-    """
-
-    fact: str | None
-    rules: tuple[ActiveRule, ...]
+    def missing(self, values: Mapping[str, Value]) -> list[str]:
+        """The facts that make the rule unknown for `values`; may repeat a name. Compiled when first asked for."""
+        if not self._missing:
+            self._missing.append(compile_missing(self.when))
+        return self._missing[0](values)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rules in force between two neighbouring dates of a policy, by scope, in order of their names.
-
-    `guarded` are the same, so that what nobody has told about the customer need not be asked about.
-    """
+    """The rules in force between two neighbouring dates of a policy, by scope, in order of their names."""
 
     subject_rules: tuple[ActiveRule, ...]
     item_rules: tuple[ActiveRule, ...]
-    guarded_subject_rules: tuple[Guarded, ...]
-    guarded_item_rules: tuple[Guarded, ...]
+    _subject_clearing: Clearing
+    _item_clearing: Clearing
 
-    def possible(self, values: Mapping[str, Value]) -> list[ActiveRule]:
-        """The rules about items that are not clear already by what is known of the subject, in order of their names."""
-        rules = [
-            one
-            for fact, several in self.guarded_item_rules
-            if fact is None or fact in values
-            for one in several
-            if one.subject_part(values) is not False
-        ]
-        return sorted(rules, key=lambda one: one.rule.name)
+    def subject_suspects(self, values: Mapping[str, Value]) -> list[ActiveRule]:
+        """The rules about the subject that are not surely clear, in order of their names."""
+        suspects = self._subject_clearing(values)
+        return [self.subject_rules[index] for index in suspects] if suspects else []
+
+    def item_suspects(self, values: Mapping[str, Value]) -> list[ActiveRule]:
+        """The rules about items that what is known of the subject does not surely clear, in order of their names."""
+        return [self.item_rules[index] for index in self._item_clearing(values)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,29 +208,19 @@ def _plan(policy: Policy, instant: datetime) -> Plan:
     for rule in sorted(policy.rules, key=lambda rule: rule.name):
         if any(interval.holds(instant) for interval in rule.in_force):
             when = inline_groups(rule.when, groups)
-            active.append(ActiveRule(rule, when, compile_condition(when), compile_condition(_subject_part(when))))
+            active.append(ActiveRule(rule, when, compile_condition(when)))
     subject_rules = tuple(one for one in active if not one.rule.per_item)
     item_rules = tuple(one for one in active if one.rule.per_item)
-    return Plan(subject_rules, item_rules, _guarded(subject_rules), _guarded(item_rules))
-
-
-def _guarded(rules: tuple[ActiveRule, ...]) -> tuple[Guarded, ...]:
-    by_fact: dict[str | None, list[ActiveRule]] = {}
-    for one in rules:
-        by_fact.setdefault(_guard(one.when), []).append(one)
-    return tuple(Guarded(fact, tuple(several)) for fact, several in by_fact.items())
-
-
-def _guard(condition: Condition) -> str | None:
-    """The fact of the subject without which `condition` is false."""
-    for part in condition.parts if isinstance(condition, All) else ():
-        match part:
-            case Leaf(fact=fact, operator="known", operand=True) if fact not in ITEM_FACTS:
-                return fact
-    return None
+    return Plan(
+        subject_rules,
+        item_rules,
+        compile_clearing([one.when for one in subject_rules]),
+        compile_clearing([_subject_part(one.when) for one in item_rules]),
+    )
 
 
 def _subject_part(condition: Condition) -> Condition:
+    """Those of its parts that look at no item: where they are false, no item needs to be looked at."""
     parts = condition.parts if isinstance(condition, All) else (condition,)
     return All(tuple(part for part in parts if not any(name in ITEM_FACTS for name in facts_of(part))))
 

@@ -1,10 +1,10 @@
 """Stored and written values -> values of facts, each by the type that the vocabulary gives it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import assert_never
+from typing import assert_never, cast
 
 from service.decide.facts import Element, FactSpec, FactType, Scalar, Value
 
@@ -37,8 +37,7 @@ def reader_of(spec: FactSpec) -> Reader:
             read_text = _text_reader(spec)
             return lambda raw: tuple([read_text(one) for one in _read_list(spec, raw)])
         case FactType.ELEMENTS:
-            readers = {name: reader_of(part) for name, part in spec.elements.items()}
-            return lambda raw: tuple([_read_element(spec, readers, one) for one in _read_list(spec, raw)])
+            return _elements_reader(spec)
         case _:
             assert_never(spec.type)
 
@@ -56,18 +55,21 @@ def _plain_reader(spec: FactSpec) -> Callable[[object], bool | int]:
 
 
 def _text_reader(spec: FactSpec) -> Callable[[object], str]:
-    is_place = spec.type in (FactType.PLACE, FactType.PLACES)
+    is_place, values = spec.type in (FactType.PLACE, FactType.PLACES), spec.values
 
     def read(raw: object) -> str:
-        if not isinstance(raw, str):
-            raise _not_a(spec, raw)
-        if is_place and not _PLACE.fullmatch(raw):
-            raise ValueError(f"'{spec.name}': expected ISO 3166 codes such as GB or UA-43, got {raw!r}")
-        if spec.values and raw not in spec.values:
-            raise ValueError(f"'{spec.name}': expected one of {', '.join(sorted(spec.values))}, got {raw!r}")
-        return raw
+        if isinstance(raw, str) and (_PLACE.fullmatch(raw) if is_place else not values or raw in values):
+            return raw
+        raise _no_text(spec, raw)
 
     return read
+
+
+def _no_text(spec: FactSpec, raw: object) -> ValueError:
+    if not isinstance(raw, str):
+        return _not_a(spec, raw)
+    known = ", ".join(sorted(spec.values)) or "ISO 3166 codes such as GB or UA-43"
+    return ValueError(f"'{spec.name}': expected {f'one of {known}' if spec.values else known}, got {raw!r}")
 
 
 def _read_instant(spec: FactSpec, raw: object) -> str:
@@ -96,17 +98,23 @@ def _read_list(spec: FactSpec, raw: object) -> list[object] | tuple[object, ...]
     raise _not_a(spec, raw)
 
 
-def _read_element(spec: FactSpec, readers: Mapping[str, Reader], raw: object) -> Element:
-    if not isinstance(raw, dict):
-        raise _not_a(spec, raw)
-    element: dict[str, Scalar] = {}
-    for name, part in raw.items():
-        read = readers.get(name)
-        if read is None:
-            raise ValueError(f"'{spec.name}': expected {', '.join(spec.elements)}, got {name!r}")
-        value = read(part)
-        element[name] = tuple([str(one) for one in value]) if isinstance(value, tuple) else value
-    return element
+def _elements_reader(spec: FactSpec) -> Callable[[object], tuple[Element, ...]]:
+    # Lists do not nest, so what an element holds is no list of elements.
+    readers = {name: cast("Callable[[object], Scalar]", reader_of(part)) for name, part in spec.elements.items()}
+
+    def read(raw: object) -> tuple[Element, ...]:
+        elements: list[Element] = []
+        for one in _read_list(spec, raw):
+            if not isinstance(one, dict):
+                raise _not_a(spec, one)
+            try:
+                elements.append({name: readers[name](part) for name, part in one.items()})
+            except KeyError as error:
+                known = ", ".join(spec.elements)
+                raise ValueError(f"'{spec.name}': expected {known}, got {error.args[0]!r}") from None
+        return tuple(elements)
+
+    return read
 
 
 def _not_a(spec: FactSpec, raw: object) -> ValueError:

@@ -7,8 +7,8 @@ from datetime import datetime
 from service.decide.decision import Result, Verdict
 from service.decide.evaluate import evaluate
 from service.decide.facts import Assurance, Authorization, Facts, FactSpec, FactType, Item, Value
-from service.decide.policy import Policy
-from service.decide.values import read_value
+from service.decide.policy import Policy, Rule
+from service.decide.values import read_value, reader_of
 from service.decide.vocabulary import CATALOGUE_FACTS, VOCABULARY
 from service.policies.case_form import AuthorizationForm, CaseForm, ExpectForm, ItemForm
 from service.policies.document import Document, Path
@@ -61,7 +61,8 @@ def read_cases(document: Document, policy: Policy) -> tuple[Case, ...]:
     raw = document.tree.get("cases") or []
     if not isinstance(raw, list):
         raise PolicyRefused(f"{document.where(('cases',))}: expected a list of cases")
-    return tuple(_case(tree, document, ("cases", index), policy) for index, tree in enumerate(raw))
+    rules = {rule.name: rule for rule in policy.rules}
+    return tuple(_case(tree, document, ("cases", index), rules) for index, tree in enumerate(raw))
 
 
 def run_cases(policy: Policy, cases: Iterable[Case]) -> list[CaseResult]:
@@ -69,7 +70,7 @@ def run_cases(policy: Policy, cases: Iterable[Case]) -> list[CaseResult]:
     return [_run(policy, case) for case in cases]
 
 
-def _case(tree: object, document: Document, path: Path, policy: Policy) -> Case:
+def _case(tree: object, document: Document, path: Path, rules: Mapping[str, Rule]) -> Case:
     form = read_form(CaseForm, tree, document, path)
     given = dict(form.given)
     inside: Path = (*path, "given")
@@ -83,7 +84,7 @@ def _case(tree: object, document: Document, path: Path, policy: Policy) -> Case:
     authorizations = _forms(AuthorizationForm, given.pop("authorizations", []), document, (*inside, "authorizations"))
     assured = given.pop("assured", {})
     catalogue = _catalogue(given.pop("catalogue", {}), document, (*inside, "catalogue"))
-    _check_rules(form, policy, document.where((*path, "expect")))
+    _check_rules(form, rules, document.where((*path, "expect")))
     try:
         facts = Facts(
             values=_values(given),
@@ -129,8 +130,7 @@ def _catalogue(trees: object, document: Document, path: Path) -> dict[str, dict[
     }
 
 
-def _check_rules(form: CaseForm, policy: Policy, where: str) -> None:
-    known = {rule.name for rule in policy.rules}
+def _check_rules(form: CaseForm, rules: Mapping[str, Rule], where: str) -> None:
     named = [
         *(form.expect.hits or ()),
         *(form.expect.unknown or ()),
@@ -138,10 +138,10 @@ def _check_rules(form: CaseForm, policy: Policy, where: str) -> None:
         *(form.expect.not_enforced or ()),
     ]
     for name in named:
-        if name not in known:
-            raise PolicyRefused(f"{where}: case '{form.case}': unknown rule '{name}'{suggestion(name, known)}")
+        if name not in rules:
+            raise PolicyRefused(f"{where}: case '{form.case}': unknown rule '{name}'{suggestion(name, rules)}")
     for name in form.expect.waived or ():
-        if not policy.rule(name).waivable_by:
+        if not rules[name].waivable_by:
             raise PolicyRefused(f"{where}: case '{form.case}': rule {name} allows no waiver; say waivable_by there")
 
 
@@ -151,8 +151,11 @@ def _values(given: Mapping[str, object]) -> dict[str, Value]:
         spec = VOCABULARY.get(name)
         if spec is None or spec.derived or name.startswith("item."):
             raise ValueError(f"'{name}' is no fact that can be given{suggestion(name, _stated())}")
-        values[name] = read_value(spec, _full_names(spec, raw))
+        values[name] = _READERS[name](_full_names(spec, raw))
     return values
+
+
+_READERS = {name: reader_of(spec) for name, spec in VOCABULARY.items()}
 
 
 def _stated() -> list[str]:

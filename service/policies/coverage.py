@@ -19,6 +19,7 @@ from service.policies.lint_logic import TRUE, can_be_false, can_be_true, can_be_
 from service.policies.lint_times import condition_at, conditions, holds_at
 from service.policies.lint_values import SPECS
 from service.policies.load import LoadedPolicy
+from service.policies.refusal import one_line
 
 Values = Mapping[str, Value]
 
@@ -37,7 +38,7 @@ class Point:
     shown: bool
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.about}: {self.what}"
+        return one_line(f"{self.place}: {self.about}: {self.what}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def read_document(text: bytes, name: str) -> Document:
     if len(text) > MAX_BYTES:
         raise PolicyRefused(f"{name}:1: expected at most {MAX_BYTES} bytes, got {len(text)}; split the document")
     try:
-        return _Reading(name, yaml.parse(text.decode("utf-8-sig"), Loader=_PARSER)).document()
+        return _Reading(name, iter(_PARSER(text.decode("utf-8-sig")).get_event, None)).document()
     except UnicodeDecodeError as error:
         raise PolicyRefused(
             f"{name}:1: expected UTF-8, got byte {error.start} that is none; save it as UTF-8"
@@ -107,6 +107,8 @@ class _Reading:
 
     def _check_plain(self, event: _Event, depth: int) -> None:
         """Anchors, tags and deep nesting are refused as soon as they are seen."""
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None and depth < MAX_DEPTH:
+            return
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise PolicyRefused(
                 f"{self._where(event)}: expected plain YAML, got an anchor or alias; write the value out"
@@ -127,7 +129,7 @@ class _Reading:
             case yaml.SequenceStartEvent():
                 return self._sequence(path, depth + 1)
             case _:
-                return _scalar(event, self._where(event))
+                return self._scalar(event)
 
     def _sequence(self, path: Path, depth: int) -> list[Tree]:
         parts = list[Tree]()
@@ -152,27 +154,30 @@ class _Reading:
     def _key(self, event: _Event, depth: int) -> str:
         self._check_plain(event, depth)
         scalar = isinstance(event, yaml.ScalarEvent)
-        key = _scalar(event, self._where(event)) if scalar else None
+        key = self._scalar(event) if scalar else None
         if isinstance(key, str):
             return key
         shown = short(event.value) if scalar else "a list or mapping"
         raise PolicyRefused(f"{self._where(event)}: expected a name as key, got {shown}; quote it")
 
-
-def _scalar(event: _Event, where: str) -> str | bool | int | None:
-    text = str(event.value)
-    unseen = _UNSEEN.search(text)
-    if unseen is not None:
-        raise PolicyRefused(f"{where}: expected letters that are shown, got U+{ord(unseen[0]):04X}; remove it")
-    if event.style:
-        # Quoted, or a block of text.
+    def _scalar(self, event: _Event) -> str | bool | int | None:
+        text = str(event.value)
+        unseen = _UNSEEN.search(text)
+        if unseen is not None:
+            where = self._where(event)
+            raise PolicyRefused(f"{where}: expected letters that are shown, got U+{ord(unseen[0]):04X}; remove it")
+        if event.style:
+            # Quoted, or a block of text.
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if text in _OTHER_WORDS:
+            where = self._where(event)
+            raise PolicyRefused(f"{where}: expected a value, got '{text}'; write {_OTHER_WORDS[text]}, or quote it")
+        if text[0].isalpha():
+            return text
+        if _WHOLE.fullmatch(text):
+            return int(text)
+        if _OTHER_NUMBER.fullmatch(text):
+            raise PolicyRefused(f"{self._where(event)}: '{text}' could be read as a number; quote it: \"{text}\"")
         return text
-    if text in _WORDS:
-        return _WORDS[text]
-    if text in _OTHER_WORDS:
-        raise PolicyRefused(f"{where}: expected a value, got '{text}'; write {_OTHER_WORDS[text]}, or quote it")
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    if _OTHER_NUMBER.fullmatch(text):
-        raise PolicyRefused(f"{where}: '{text}' could be read as a number; quote it: \"{text}\"")
-    return text

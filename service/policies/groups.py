@@ -1,6 +1,6 @@
 """Groups that stand in a file of their own: country groups and the like, each with the law that names it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from service.policies.document import Document, read_document
 from service.policies.model import GroupForm, MemberForm, PolicyForm, read_form
@@ -27,17 +27,19 @@ def included(
         where = document.where(("groups", twice))
         raise PolicyRefused(f"{where}: group {twice}: stands in {name} too; use another name")
     groups = {group: read_form(GroupForm, tree, beside, (group,)).members for group, tree in beside.tree.items()}
-    named = {group for group in groups if any(mentions(rule.when, group) for rule in form.rules)}
+    named = {name for rule in form.rules for name in mentioned(rule.when)}
     return {group: members for group, members in groups.items() if group in named}, beside
 
 
-def mentions(tree: object, group: str) -> bool:
-    """Whether a condition, as it is written, refers to the group."""
-    match tree:
-        case dict():
-            named = any(tree.get(operator) == group for operator in ("in", "in_group", "overlaps"))
-            return named or any(mentions(part, group) for part in tree.values())
-        case list():
-            return any(mentions(part, group) for part in tree)
-        case _:
-            return False
+def mentioned(tree: object) -> Iterator[str]:
+    """What a condition, as it is written, refers to as a group. May repeat a name."""
+    if isinstance(tree, dict):
+        for key, part in tree.items():
+            if isinstance(part, str):
+                if key in ("in", "in_group", "overlaps"):
+                    yield part
+            else:
+                yield from mentioned(part)
+    elif isinstance(tree, list):
+        for part in tree:
+            yield from mentioned(part)

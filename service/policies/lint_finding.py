@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from service.policies.refusal import one_line
+
 Level = Literal["error", "warning"]
 
 REFUSED = "refused"
@@ -25,5 +27,5 @@ class Finding:
 
     def __str__(self) -> str:
         if self.check == REFUSED:
-            return f"{self.place}: {self.what}"
-        return f"{self.place}: {self.about}: {self.what}; {self.todo}"
+            return one_line(f"{self.place}: {self.what}")
+        return one_line(f"{self.place}: {self.about}: {self.what}; {self.todo}")

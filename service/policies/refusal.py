@@ -11,8 +11,13 @@ class PolicyRefused(ValueError):  # noqa: N818
     """The document cannot become a policy. The message is one line, meant for the person who wrote it."""
 
     def __init__(self, text: str) -> None:
-        shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:MOST_SAID])
-        super().__init__(shown if len(text) <= MOST_SAID else shown + "...")
+        super().__init__(one_line(text))
+
+
+def one_line(text: str) -> str:
+    """`text` as one line of what can be shown, whatever names somebody wrote stand in it."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:MOST_SAID])
+    return shown if len(text) <= MOST_SAID else shown + "..."
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.policies.document import Document, Path, read_document
-from service.policies.groups import included, mentions
+from service.policies.groups import included, mentioned
 from service.policies.model import (
     IntervalForm,
     ListsForm,
@@ -195,7 +195,7 @@ def _groups(
 
 def _check_firm(base: _Parts, name: str, where: str) -> None:
     """Otherwise an emptied group would drop the rule that must not be dropped."""
-    firm = next((rule for rule in base.rules.values() if not rule.droppable and mentions(rule.when, name)), None)
+    firm = next((rule for rule in base.rules.values() if not rule.droppable and name in mentioned(rule.when)), None)
     if firm is not None and name in base.groups:
         raise PolicyRefused(f"{where}: group {name}: rule {firm.rule} is not droppable and uses it; use another name")
 

@@ -91,14 +91,32 @@ def _print(figures: Json) -> None:
     rows: list[tuple[str, Any, str]] = [(f"pipeline.{name}", figures["pipeline"][name], about) for name, about in _ROWS]
     for rate, one in figures["latency"].items():
         rows += [(f"latency.{rate}.{name}", one[name], f"ms at {rate} events/s") for name in ("p50_ms", "p99_ms")]
-    memory, policy, simulated = figures["memory"], figures["policy"], figures["simulate"]
+    memory, policy, simulated, oracle = (figures[name] for name in ("memory", "policy", "simulate", "oracle"))
     rows += [
         ("policy.median_us", policy["median_us"], f"us a decision by {policy['rules']} rules, one core"),
         ("policy.decisions_per_second", policy["decisions_per_second"], "decisions/s, one core"),
+        (
+            "policy.all_rules_median_us",
+            policy["all_rules_median_us"],
+            f"us by all {policy['all_rules']} rules in force",
+        ),
+        (
+            "policy.ratio_to_hand_written",
+            policy["ratio_to_hand_written"],
+            "x as fast as the same rules by hand in Python",
+        ),
         ("policy.ratio_to_cel", policy["ratio_to_cel"], "x as fast as the same conditions in Google's CEL engine"),
-        ("policy.load_ms", policy["load_ms"], "ms to read, check and compile the policy"),
+        ("policy.ratio_to_zen", policy["ratio_to_zen"], "x as fast as the same conditions in zen-engine"),
+        ("policy.load_ms", policy["load_ms"], "ms from the stored form to a compiled policy, as a worker loads it"),
+        ("policy.document_ms", policy["document_ms"], "ms to read and check its document, golden cases and all"),
+        (
+            "oracle.seconds",
+            oracle["seconds"],
+            f"s for {oracle['sets']:,} fact sets by CEL, both telling the same truth",
+        ),
         ("simulate.decisions_per_second", simulated["decisions_per_second"], "stored decisions made again a second"),
         ("simulate.peak_mb", simulated["peak_mb"], f"MB of the largest process, {simulated['decisions']:,} decisions"),
+        ("shadow.throughput_cost", figures["shadow"]["throughput_cost"], "of the throughput, taken by a shadow"),
         ("memory.start_mb", memory["start_mb"], f"MB of one worker after {memory['events_before']:,} events"),
         ("memory.end_mb", memory["end_mb"], f"MB after {memory['events_between']:,} more"),
     ]

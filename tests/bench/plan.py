@@ -1,6 +1,7 @@
 """All measurements, one after another: rounds in which the candidates take turns, medians, ratios within a round."""
 
 import asyncio
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,15 +15,17 @@ from tests.bench import workers
 from tests.bench.events import Made, by_crc32, make_events
 from tests.bench.growth import multiply
 from tests.bench.latency import measure_latency
+from tests.bench.oracle import measure_agreement
 from tests.bench.policy import Simulated, measure_policy, measure_simulation
 from tests.bench.sample import take_sample
+from tests.bench.shadow import say_how_far, throughput_cost, with_shadow
 from tests.bench.stage import Place, Say, Stage, describe_machine
 from tests.bench.throughput import Throughput, measure_throughput
 from tests.brokers import Kind
 
 _GROWN = "grown"
 _AFTER_MILLION = "after_million"
-CANDIDATES = ("exportgate", "raw_loop", "per_message", "two_workers", "misaligned", _AFTER_MILLION)
+CANDIDATES = ("exportgate", "raw_loop", "per_message", "two_workers", "misaligned", _AFTER_MILLION, "shadow")
 """Who takes turns in a round, in this order."""
 _REHEARSAL_EVENTS = 1_000
 _BROKERS: dict[Kind, str] = {"kafka": "apache-kafka", "embedded": "tansu"}
@@ -42,6 +45,7 @@ class Size:
     seconds: float
     memory_events: int
     simulated_decisions: int
+    oracle_sets: int
 
 
 FULL = Size(
@@ -53,6 +57,7 @@ FULL = Size(
     seconds=12,
     memory_events=30_000,
     simulated_decisions=200_000,
+    oracle_sets=100_000,
 )
 QUICK = Size(
     rounds=1,
@@ -63,6 +68,7 @@ QUICK = Size(
     seconds=0.7,
     memory_events=300,
     simulated_decisions=6_000,
+    oracle_sets=300,
 )
 
 
@@ -86,6 +92,8 @@ class Bench:
         self.say(
             f"policy: {policy.rules} rules, {policy.median_us:.0f} us a decision, loaded in {policy.load_ms:.0f} ms"
         )
+        sets = int(os.environ.get("ORACLE_SETS", size.oracle_sets))
+        agreement = await asyncio.to_thread(measure_agreement, sets, self.say)
         simulated = await self._simulate()
         runs = await self._rounds(CANDIDATES)
         latency, memory = await measure_latency(
@@ -97,7 +105,9 @@ class Bench:
             "size": asdict(size) | {"stored_decisions": stored},
             "pipeline": _pipeline(runs),
             "policy": asdict(policy),
+            "oracle": asdict(agreement),
             "simulate": asdict(simulated),
+            "shadow": {"throughput_cost": throughput_cost(runs)},
             "latency": {str(rate): asdict(one) for rate, one in latency.items()},
             "memory": asdict(memory) | {"peak_mb": max(one.peak_rss for one in runs["exportgate"]) / 2**20},
             "runs": {name: [asdict(one) for one in several] for name, several in runs.items()},
@@ -159,6 +169,7 @@ class Bench:
             "two_workers": partial(run, records, self._two),
             "misaligned": partial(run, records, self._two, partition_of=by_crc32),
             _AFTER_MILLION: partial(run, records, self._one, database=_GROWN),
+            "shadow": partial(run, records, with_shadow(self._one), then=partial(say_how_far, say=self.say)),
         }
 
     def _one(self, place: Place) -> Sequence[workers.Command]:
