@@ -31,7 +31,7 @@ from service.settings import (
     read_settings,
     read_stream_settings,
 )
-from service.shadow_keeper import ShadowKeeper
+from service.shadow.keeper import ShadowKeeper
 from service.stream.compare import Comparison
 from service.stream.connection import Connection, StreamError
 from service.stream.consume import Consumer

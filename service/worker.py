@@ -18,7 +18,7 @@ from service.ledger.quarantine import open_bugs
 from service.ledger.relay import list_refused, unpublished
 from service.ledger.shadow import running_shadow, shadow_counts, shadow_lag
 from service.ledger.signers import awaiting_countersignature, signatures_demanded
-from service.shadow_keeper import ShadowKeeper
+from service.shadow.keeper import ShadowKeeper
 from service.stream.compare import Comparison
 from service.stream.connection import StreamError
 from service.stream.consume import Consumer

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from service.policies import load_resolved
-from service.shadow import Follower, find_follower
+from service.shadow.follow import Follower, find_follower
 from tests.checker.check import check
 from tests.commands import Cli, refused
 from tests.events import account, contract, event, user

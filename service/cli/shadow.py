@@ -19,8 +19,8 @@ from service.cli.words import moment, plural
 from service.decide.policy import Policy
 from service.ledger.shadow import ERROR, Shadow, list_shadows, shadow_counts, shadow_lag
 from service.policies import PolicyRefused, load_resolved
-from service.shadow import find_follower
-from service.shadowing import ShadowRefused, start_shadow, stop_shadow
+from service.shadow.acts import ShadowRefused, start_shadow, stop_shadow
+from service.shadow.follow import find_follower
 from service.simulation import OUTCOMES
 from service.telemetry import configure_logging
 

@@ -29,7 +29,7 @@ from service.ledger.shadow import (
     shadow_results,
 )
 from service.policies import PolicyRefused, load_resolved
-from service.shadow_report import tally_results
+from service.shadow.report import tally_results
 from service.simulation import Tally
 
 REPORT_EXAMPLE = example("exportgate policy shadow report --svg shadow.svg")
