@@ -19,10 +19,14 @@ CHECK_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Checks by name. `live` ones never ask broker or database, or an outage there would restart every worker."""
+    """Checks by name. `live` ones never ask broker or database, or an outage there would restart every worker.
+
+    `policy` tells the sha256 of the policy that this worker decides by, None when it knows of none.
+    """
 
     live: Mapping[str, Callable[[], Fault]]
     ready: Mapping[str, Callable[[], Awaitable[Fault]]]
+    policy: Callable[[], str | None]
 
     def faults_of_life(self) -> dict[str, Fault]:
         """What each check of life says."""
@@ -75,9 +79,10 @@ def _application(health: Health, metrics: Metrics) -> Callable[..., Awaitable[No
     async def answer(path: str) -> tuple[int, str, bytes]:
         match path:
             case "/live":
-                return _verdict(health.faults_of_life())
+                return _verdict(health.faults_of_life(), {})
             case "/ready":
-                return _verdict(await health.faults())
+                faults = await health.faults()
+                return _verdict(faults, {"policy_sha256": health.policy()})
             case "/metrics":
                 return 200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()
             case _:
@@ -92,8 +97,8 @@ def _application(health: Health, metrics: Metrics) -> Callable[..., Awaitable[No
     return application
 
 
-def _verdict(faults: Mapping[str, Fault]) -> tuple[int, str, bytes]:
+def _verdict(faults: Mapping[str, Fault], told: Mapping[str, str | None]) -> tuple[int, str, bytes]:
     well = not any(faults.values())
     checks = {name: fault or "ok" for name, fault in faults.items()}
-    content = {"status": "ok" if well else "failing", "checks": checks}
+    content = {"status": "ok" if well else "failing", "checks": checks, **told}
     return 200 if well else 503, "application/json", orjson.dumps(content) + b"\n"

@@ -87,6 +87,8 @@ class Pipeline:
     environment: str | None
     load_policy: PolicyLoader
     bug_limit: int
+    policy_sha256: str | None = None
+    """The policy by which this worker decides, as it read last: with a batch or when it was asked if it is ready."""
     _policies: dict[bytes, Policy] = field(default_factory=dict)
     _signed: set[datetime] = field(default_factory=set)
     _installation: Installation | None = None
@@ -130,7 +132,8 @@ class Pipeline:
                 pin = await read_pin(tx, None)
         except DATABASE_ERRORS as error:
             return f"the database does not answer ({type(error).__name__}); check EXPORTGATE_DATABASE_URL"
-        if pin.policy_sha256 is None:
+        self.policy_sha256 = None if pin.policy_sha256 is None else pin.policy_sha256.hex()
+        if self.policy_sha256 is None:
             return "no policy is in force; run `exportgate policy publish` and `exportgate policy activate`"
         return None
 
@@ -203,7 +206,7 @@ class Pipeline:
             unlike = inbox.unlike(fresh)
             anew = await written_anew(tx, unlike, inbox.at_hand({first for _, first in unlike})) if unlike else set()
             docket = await self._open_docket(tx, fresh, inbox, with_control_lane=bool(sifted.passed))
-            report.policy_sha256 = docket.policy.sha256
+            self.policy_sha256 = report.policy_sha256 = docket.policy.sha256
             _journal_gaps(docket, sifted.passed)
             for one in fresh:
                 report.fates[_decide_one(docket, one, inbox, anew).value] += 1

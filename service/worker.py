@@ -144,6 +144,7 @@ class Worker:
                 "relay": relay,
                 "halted": halted,
             },
+            policy=lambda: self.consumer.pipeline.policy_sha256,
         )
 
     async def _database_and_policy(self) -> str | None:

@@ -160,6 +160,8 @@ async def test_events_go_in_and_decisions_come_out(stream: Stream, ledger: Ledge
         ready, body = await get(running.http_port, "/ready")
         live, _body = await get(running.http_port, "/live")
         assert (ready, live) == (200, 200), body
+        pinned = await ledger.rows("SELECT encode(sha256, 'hex') AS sha256 FROM ledger.policy")
+        assert json.loads(body)["policy_sha256"] == pinned[0].sha256
         _, metrics = await get(running.http_port, "/metrics")
         assert 'exportgate_events_total{fate="duplicate"} 3.0' in metrics
         assert (await get(running.http_port, "/nothing"))[0] == 404
