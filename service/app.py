@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,23 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.topics import INPUT_TOPICS
 from service import faults
+from service.brokers import kafka_connection
 from service.failures import ForeseenError
 from service.health import listen
 from service.ledger.engine import DATABASE_ERRORS, open_engine
 from service.ledger.lanes import Installation, read_installation
 from service.pipeline import Pipeline
 from service.policies import load_resolved
-from service.settings import (
-    PREFIX,
-    MisconfiguredError,
-    Settings,
-    StreamSettings,
-    read_settings,
-    read_stream_settings,
-)
+from service.settings import PREFIX, MisconfiguredError, Settings, read_settings
 from service.shadow.keeper import ShadowKeeper
 from service.stream.compare import Comparison
-from service.stream.connection import Connection, StreamError
+from service.stream.connection import StreamError
 from service.stream.consume import Consumer
 from service.stream.outgoing import Publisher
 from service.stream.polling import Polling
@@ -48,9 +41,6 @@ __all__ = [
     "MisconfiguredError",
     "Running",
     "ServiceFailed",
-    "embedded_settings",
-    "environment",
-    "kafka_connection",
     "read_settings",
     "run_service",
     "serve",
@@ -74,41 +64,6 @@ class Running:
     cluster_id: str
     http_host: str
     http_port: int
-
-
-def environment() -> str | None:
-    """Our environment, None for any. MisconfiguredError when a setting of the stream is wrong."""
-    return read_stream_settings().environment
-
-
-def kafka_connection(settings: StreamSettings | None = None) -> Connection:
-    """How to reach the brokers, by the environment variables unless settings are given. MisconfiguredError."""
-    chosen = settings or read_stream_settings()
-    return Connection(
-        bootstrap=chosen.kafka_bootstrap,
-        client_id=chosen.kafka_client_id,
-        topic_prefix=chosen.kafka_topic_prefix,
-        security_protocol=chosen.kafka_security_protocol,
-        sasl_mechanism=chosen.kafka_sasl_mechanism,
-        sasl_username=chosen.kafka_sasl_username,
-        sasl_password=chosen.kafka_sasl_password.get_secret_value(),
-        ssl_context=_ssl_context(chosen),
-    )
-
-
-def embedded_settings(url: str, bootstrap: str, **others: object) -> Settings:
-    """Settings for the embedded servers: that broker knows neither replicas nor idempotent producers.
-
-    It lets the first member of a group wait for half of the session timeout. `others` are further settings.
-    """
-    return read_settings(
-        database_url=url,
-        kafka_bootstrap=bootstrap,
-        kafka_replication_factor=1,
-        kafka_idempotent_producer=False,
-        kafka_session_timeout_ms=6_000,
-        **others,
-    )
 
 
 async def serve(settings: Settings, *, create_topics: bool, on_ready: Callable[[Running], None] | None = None) -> None:
@@ -319,17 +274,3 @@ def _polling(settings: Settings) -> Polling:
         session_timeout_ms=settings.kafka_session_timeout_ms,
         graceful_timeout_seconds=settings.graceful_timeout_seconds,
     )
-
-
-def _ssl_context(settings: StreamSettings) -> ssl.SSLContext | None:
-    if "SSL" not in settings.kafka_security_protocol.split("_"):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
-        if settings.kafka_ssl_certfile is not None:
-            context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
-    except OSError as error:
-        raise MisconfiguredError(
-            f"{PREFIX}KAFKA_SSL_CAFILE, _CERTFILE or _KEYFILE: expected PEM files that can be read ({error})"
-        ) from error
-    return context

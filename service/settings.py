@@ -193,6 +193,21 @@ def database_url() -> str:
     return os.environ.get(f"{PREFIX}DATABASE_URL", "")
 
 
+def embedded_settings(url: str, bootstrap: str, **others: object) -> Settings:
+    """Settings for the embedded servers: that broker knows neither replicas nor idempotent producers.
+
+    It lets the first member of a group wait for half of the session timeout. `others` are further settings.
+    """
+    return read_settings(
+        database_url=url,
+        kafka_bootstrap=bootstrap,
+        kafka_replication_factor=1,
+        kafka_idempotent_producer=False,
+        kafka_session_timeout_ms=6_000,
+        **others,
+    )
+
+
 def read_stream_settings() -> StreamSettings:
     """The settings of the brokers from the environment. MisconfiguredError when they are wrong."""
     return _read(StreamSettings, {})

@@ -15,12 +15,13 @@ from service.cli.output import NOT_A_TERMINAL, AsJson, Failed, console, emit, sa
 from service.cli.story import told
 from service.demo import cast
 from service.demo.chapters import CHAPTERS
-from service.demo.june import Walked, walked
+from service.demo.june import walked
 from service.demo.june_screen import show_account
 from service.demo.questions import Ending, endings, outlived, rules, shares
 from service.demo.run import Account, Demonstrated, demonstrated
 from service.demo.stream import DemoFailed
 from service.demo.summary import CAST, last_words, summarize
+from service.demo.walked import Walked
 from service.ledger.engine import Tx
 
 SEED = 20260612

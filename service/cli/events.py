@@ -10,11 +10,12 @@ import orjson
 import typer
 
 from schemas.topics import INPUT_TOPICS, topic_of
-from service import app as exportgate
+from service.brokers import kafka_connection
 from service.cli.connect import run
 from service.cli.output import AsJson, Failed, Misuse, emit, example, say, warn
 from service.cli.words import plural
 from service.reading import Record, Unreadable, read
+from service.settings import read_stream_settings
 from service.stream.produce import Outgoing, send_events
 
 app = typer.Typer(help="Send events to the input topics.")
@@ -44,7 +45,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send events to the topic of their type, keyed by their account; none is sent when one would be quarantined."""
-    environment = exportgate.environment()
+    environment = read_stream_settings().environment
     lines = [_check(number, text, environment) for number, text in _lines(file)]
     if not lines:
         raise Misuse(f"expected events, one JSON object a line, but {_name(file)} has none")
@@ -56,7 +57,7 @@ def send(
             f"nothing sent: {len(faulty)} of {plural(len(lines), 'event')} would be quarantined; "
             "correct them, or pass --force"
         )
-    sent = run(send_events(exportgate.kafka_connection(), [line.outgoing for line in lines]))
+    sent = run(send_events(kafka_connection(), [line.outgoing for line in lines]))
     if as_json:
         emit({"sent": len(lines), "topics": dict(sorted(sent.items()))})
     else:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import typer
 
-from service import app as exportgate
 from service.cli.connect import ledger, run
 from service.cli.output import (
     AsJson,
@@ -32,6 +31,7 @@ from service.policies import load_resolved
 from service.resolving import CannotResolve, Person
 from service.resolving import dismiss as dismiss_record
 from service.resolving import redrive as redrive_record
+from service.settings import read_stream_settings
 from service.transaction import MustStop, NoPolicyInForce
 
 app = typer.Typer(help="Handle records that could not be decided.")
@@ -174,7 +174,7 @@ async def _show(identity: UUID) -> tuple[QuarantineRow, Resolution | None, bytes
 
 
 async def _redrive(identity: UUID, person: Person, corrected: bytes | None) -> Fate:
-    environment = exportgate.environment()
+    environment = read_stream_settings().environment
     try:
         async with ledger("reviewer") as tx:
             return await redrive_record(

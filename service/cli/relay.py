@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from service import app as exportgate
+from service.brokers import kafka_connection
 from service.cli.connect import engine, ledger, run
 from service.cli.output import AsJson, Failed, Misuse, clock, emit, example, say, say_table
 from service.ledger.relay import Backlog, Refused, list_backlogs, list_refused
+from service.settings import read_settings
 from service.stream.outgoing import Publisher
 from service.stream.relay import publishing
 from service.stream.republish import retry_refused
@@ -62,9 +63,9 @@ def retry(
 @asynccontextmanager
 async def sending() -> AsyncIterator[tuple[Sender, Publisher]]:
     """A sender, and the publisher that makes its records, by the settings of a worker."""
-    settings = exportgate.read_settings()
+    settings = read_settings()
     async with publishing(
-        exportgate.kafka_connection(settings),
+        kafka_connection(settings),
         idempotent=settings.kafka_idempotent_producer,
         compression=settings.kafka_compression,
         patience_seconds=_PATIENCE_SECONDS,

@@ -14,6 +14,7 @@ from service.cli.database import DEFAULT_LANES, make_database
 from service.cli.output import AsJson, emit, emit_bytes, say
 from service.embedded.broker import running_broker
 from service.embedded.postgres import running_postgres
+from service.settings import embedded_settings, read_settings
 
 _DATABASE = "exportgate"
 
@@ -36,7 +37,7 @@ def serve(
 
 
 async def _serve(*, create_topics: bool, as_json: bool) -> None:
-    settings = exportgate.read_settings()
+    settings = read_settings()
     await exportgate.serve(
         settings, create_topics=create_topics, on_ready=lambda one: _tell_ready(one, as_json=as_json)
     )
@@ -45,7 +46,7 @@ async def _serve(*, create_topics: bool, as_json: bool) -> None:
 async def _serve_embedded(*, as_json: bool) -> None:
     async with embedded_servers() as variables:
         url, bootstrap = variables["EXPORTGATE_DATABASE_URL"], variables["EXPORTGATE_KAFKA_BOOTSTRAP"]
-        settings = exportgate.embedded_settings(url, bootstrap)
+        settings = embedded_settings(url, bootstrap)
         _tell_servers(variables, as_json=as_json)
         await exportgate.serve(settings, create_topics=True, on_ready=lambda one: _tell_ready(one, as_json=as_json))
 

@@ -29,12 +29,10 @@ from service.demo.message import Clerk, Message
 from service.demo.shell import Shell, Step, Typed
 from service.demo.stage import POLICIES, shipped
 from service.demo.stream import DemoFailed, Stage, Stream, now, staged, streaming
+from service.demo.walked import Walked
 from service.demo.watched import Sighting, sightings, tell_again
 
-MOST_SECONDS = 300.0
-"""What the commands of one version may take: five minutes of a person's evening."""
 NARROWEST = 76
-_NO_DIFFERENCE = " 0 differences:"
 _PUBLIC_KEY = re.compile(r"ed25519:\S+")
 
 
@@ -63,30 +61,6 @@ class Walk:
         await self.stream.send(messages)
         self.seen.append(await sightings(self.stream, tell_again(self.clerk, len(self.seen))))
         show_sightings(self.console, len(messages), self.seen[-1])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
-    """A walk that has come to its end, its servers still running. `seen` has a round before and after each version."""
-
-    steps: Sequence[Step]
-    seen: Sequence[Sequence[Sighting]]
-    stage: Stage
-
-    def seconds(self, version: str | None) -> float:
-        """What the commands of one version took, or of none."""
-        return sum(step.seconds for step in self.steps if step.version == version)
-
-    @property
-    def replayed(self) -> str:
-        """What replay said at the end."""
-        return " ".join(line.strip() for line in self.steps[-1].said)
-
-    @property
-    def good(self) -> bool:
-        """Whether every version took less than five minutes of commands, and replay found no difference."""
-        in_time = all(self.seconds(chapter.version) < MOST_SECONDS for chapter in CHAPTERS)
-        return in_time and _NO_DIFFERENCE in self.replayed
 
 
 @asynccontextmanager

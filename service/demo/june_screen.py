@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from textwrap import fill, indent
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,10 +10,8 @@ from rich.text import Text
 
 from service.demo.chapters import BEFORE, CHAPTERS
 from service.demo.shell import Step, Typed
+from service.demo.walked import Walked
 from service.demo.watched import WATCHED, Sighting
-
-if TYPE_CHECKING:
-    from service.demo.june import Walked
 
 _STYLES = {"approve": "green", "hold": "yellow", "deny": "red"}
 INDENT = 4

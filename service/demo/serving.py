@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from service.app import ServiceFailed, embedded_settings, kafka_connection, run_service
+from service.app import ServiceFailed, run_service
+from service.brokers import kafka_connection
 from service.cli.serve import embedded_servers
 from service.demo.stage import put_in_force
 from service.policies import LoadedPolicy
-from service.settings import Settings
+from service.settings import Settings, embedded_settings
 from service.stream.connection import Connection
 from service.telemetry import configure_logging
 
