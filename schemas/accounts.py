@@ -85,9 +85,9 @@ class AccountData(Input):
     type: Literal["individual", "organization", "government"] | None = Field(
         default=None, description="null: not stated."
     )
-    government_function: Literal["armed_forces", "police", "intelligence", "state_owned"] | None = Field(
+    government_function: Literal["armed_forces", "police", "intelligence", "state_owned", "none"] | None = Field(
         default=None,
-        description="What a government body does (15 CFR 744.21, 744.22); null: not stated or none.",
+        description="What a government body does (15 CFR 744.21, 744.22); null: not stated.",
     )
     registered_in: Place | None = Field(default=None, description="Country of registration.")
     organized_in: Place | None = Field(default=None, description="Country under whose law it is organized (772.1).")

@@ -13,9 +13,10 @@ from schemas.contracts import ContractData, ContractTerminated
 from schemas.reviews import AccessEnforced, LicenseReviewed
 from service.audit.bodies import Cause, Origin
 from service.docket import Docket
+from service.earlier import ACCOUNT_FIELDS, CONTRACT_FIELDS, USER_FIELDS, untold_since
 from service.ledger.quarantine import QuarantineRow
 from service.ledger.subjects import ACCOUNT, Subject
-from service.normalise import account_facts, contract_facts, flagged_facts, user_facts
+from service.normalise import NOTHING, OwnFacts, account_facts, contract_facts, flagged_facts, user_facts
 from service.reading import Event, Record, Unreadable
 
 FUTURE = timedelta(minutes=5)
@@ -190,19 +191,31 @@ def _carry_state(docket: Docket, told: _Told, subject: Subject, *, from_future: 
     if refused is not None:
         return refused
     subject.ended = False
-    earlier = docket.own_facts(subject)
+    docket.learn(subject, _facts_of(told.event, data, earlier=docket.own_facts(subject), from_future=from_future))
+    if isinstance(data, AccountData):
+        docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
+    else:
+        docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
+    return Fate.DECISION
+
+
+def _facts_of(event: Event, data: _State, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
     match data:
         case AccountData():
-            docket.learn(subject, account_facts(data, earlier=earlier, from_future=from_future))
-            docket.decide_account(data.account_id, told.cause, told.origin, told.event.raw_sha256)
+            return account_facts(data, earlier=earlier, from_future=from_future)
         case UserData():
-            said_on = told.event.time.date()
-            docket.learn(subject, user_facts(data, earlier=earlier, said_on=said_on, from_future=from_future))
-            docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
+            return user_facts(data, earlier=earlier, said_on=event.time.date(), from_future=from_future)
         case ContractData():
-            docket.learn(subject, contract_facts(data, earlier=earlier, from_future=from_future))
-            docket.decide(subject, told.cause, told.origin, told.event.raw_sha256)
-    return Fate.DECISION
+            return contract_facts(data, earlier=earlier, from_future=from_future)
+
+
+def _untold_since(docket: Docket, event: Event, data: _State | _End, subject: Subject) -> list[str]:
+    """What an event that is older than what is known tells, and nothing newer did."""
+    if not isinstance(data, _State):
+        return []
+    fields = {AccountData: ACCOUNT_FIELDS, UserData: USER_FIELDS, ContractData: CONTRACT_FIELDS}[type(data)]
+    older = _facts_of(event, data, earlier=NOTHING, from_future=False)
+    return untold_since(older.values, docket.own_facts(subject).values, fields)
 
 
 def _out_of_order(docket: Docket, event: Event, subject: Subject, data: _State | _End) -> Fate | None:
@@ -215,6 +228,13 @@ def _out_of_order(docket: Docket, event: Event, subject: Subject, data: _State |
         subject.content_sha256 = event.content_sha256
         return None
     if data.version < subject.version:
+        untold = _untold_since(docket, event, data, subject)
+        if untold:
+            detail = (
+                f"version {data.version} of {subject.subject_id} came after version {subject.version} and tells what "
+                f"that did not, {', '.join(untold)}; send it as a newer version, or dismiss it"
+            )
+            return conflict(docket, event, reason="CONFLICTING_OLDER", detail=detail)
         docket.write(
             event.account_id, "stale", {**_mention(event), "version": data.version, "known_version": subject.version}
         )

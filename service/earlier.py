@@ -1,6 +1,6 @@
 """What was known of a subject before, and what an event leaves of it. Pure: only words take back what was told."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 
 from schemas.accounts import AccountData, AccountFlagged, RedFlag, UserData
@@ -9,6 +9,7 @@ from schemas.parties import Party
 from service.assured import ACCOUNT_PLACES
 from service.decide.facts import Element, Value
 from service.decide.ownership import Edge, examine
+from service.spelling import read_word
 
 _Values = Mapping[str, Value]
 _ENDS = ("individual", "government")
@@ -18,6 +19,7 @@ ACCOUNT_FIELDS = {
     **{fact: field for field, fact in ACCOUNT_PLACES},
     "account.channel": "channel",
     "account.payment_terms_days": "payment_terms_days",
+    "customer.name_given": "legal_name",
     "customer.type": "type",
     "customer.government_function": "government_function",
     "customer.users_population": "users_population",
@@ -39,13 +41,29 @@ CONTRACT_FIELDS = {
     "contract.deliver_to": "deliver_to",
     "contract.value_usd": "value",
     "contract.end_uses": "end_uses",
+    "contract.statement_countries": "end_use_statement.countries",
+    "contract.statement_end_uses": "end_use_statement.end_uses",
 }
 """Fact of a contract -> the field that tells it."""
+CONTRACT_PARTIES = ("end_users", "intermediaries")
+"""The lists of parties of a contract, each of which stands until it is told anew."""
 
 
-def silent_fields(data: AccountData | UserData | ContractData, fields: Collection[str]) -> set[str]:
-    """Which of these fields say nothing. No end uses are none that were stated: an empty list takes none back."""
-    return {field for field in fields if (said := getattr(data, field)) is None or (field == "end_uses" and not said)}
+def silent_fields(data: AccountData | UserData | ContractData, fields: Iterable[str]) -> set[str]:
+    """Which of these fields say nothing. End uses without a word say nothing: they take no declared use back."""
+    return {field for field in fields if not _speaks(field.rpartition(".")[2], _said(data, field))}
+
+
+def _said(data: AccountData | UserData | ContractData, field: str) -> object:
+    outer, _, inner = field.partition(".")
+    said = getattr(data, outer)
+    return said if not inner or said is None else getattr(said, inner)
+
+
+def _speaks(name: str, said: object) -> bool:
+    if name == "end_uses" and isinstance(said, list):
+        return any(read_word(word) for word in said)
+    return said is not None
 
 
 def told_before(earlier: _Values, fields: Mapping[str, str], silent: Collection[str]) -> dict[str, Value]:
@@ -55,8 +73,23 @@ def told_before(earlier: _Values, fields: Mapping[str, str], silent: Collection[
 
 def unreadable_before(earlier: _Values, silent: Collection[str]) -> tuple[str, ...]:
     """The fields with something unreadable that say nothing now: it may have said anything."""
-    named = earlier.get("customer.unreadable_places")
-    return tuple(str(name) for name in named if name in silent) if isinstance(named, tuple) else ()
+    return tuple(name for name in _marks(earlier) if name in silent)
+
+
+def untold_since(older: _Values, known: _Values, fields: Mapping[str, str]) -> list[str]:
+    """What an older event tells that no newer one did: its facts that are not known, and fields it made doubtful."""
+    told = {field for fact, field in fields.items() if fact in known}
+    facts = [fact for fact, value in older.items() if fact not in known and value != ()]
+    return sorted({*facts, *(_marks(older) - _marks(known) - told)} - _OF_NO_FIELD)
+
+
+_OF_NO_FIELD = {"account.flags", "account.from_future", "customer.unreadable_places", "items"}
+"""What events carry of themselves, or what is told anew by each."""
+
+
+def _marks(values: _Values) -> set[str]:
+    named = values.get("customer.unreadable_places")
+    return {str(name) for name in named} if isinstance(named, tuple) else set()
 
 
 def flags_after(data: AccountFlagged, earlier: _Values) -> tuple[Element, ...]:

@@ -16,6 +16,7 @@ from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
 from service.earlier import (
     ACCOUNT_FIELDS,
     CONTRACT_FIELDS,
+    CONTRACT_PARTIES,
     USER_FIELDS,
     flags_after,
     ownership_after,
@@ -54,6 +55,8 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
     stay as well, since the account's own events do not carry them.
     """
     silent = silent_fields(data, ACCOUNT_FIELDS.values())
+    if data.relation_to_parent == "none":
+        silent.discard("ultimate_parent_in")  # Who has no parent has none anywhere.
     kept = told_before(earlier.values, ACCOUNT_FIELDS, silent)
     places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in ACCOUNT_PLACES])
     unreadable += _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
@@ -68,10 +71,10 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         "account.from_future": from_future,
         "account.channel": data.channel,
         "account.payment_terms_days": data.payment_terms_days,
-        "customer.name_given": data.legal_name is not None and bool(_LETTER.search(data.legal_name)),
+        "customer.name_given": None if data.legal_name is None else bool(_LETTER.search(data.legal_name)),
         "customer.type": data.type,
         "customer.government_function": data.government_function,
-        "customer.unreadable_places": unreadable,
+        "customer.unreadable_places": _each_once(unreadable),
         "customer.users_population": data.users_population,
         "customer.end_uses": _words(data.end_uses),
         "customer.owners_disclosed": data.owners_disclosed,
@@ -111,9 +114,9 @@ def user_facts(data: UserData, *, earlier: OwnFacts, said_on: date, from_future:
     places, unreadable = _read_places([("located_in", "person.located_in", data.located_in)])
     ties = [*(data.citizenships or ()), *(data.permanent_residencies or ())]
     begun = all(tie.since is None or tie.since <= said_on for tie in ties)
-    unreadable += tuple("citizenships" for tie in ties if read_place(tie.country) is None)
-    unreadable += (() if begun else ("citizenships",)) + _asks_for_nothing(data.items)
-    unreadable += unreadable_before(earlier.values, silent)
+    unreadable += _unreadable_ties("citizenships", data.citizenships, said_on)
+    unreadable += _unreadable_ties("permanent_residencies", data.permanent_residencies, said_on)
+    unreadable += _asks_for_nothing(data.items) + unreadable_before(earlier.values, silent)
     stated: dict[str, Value | None] = {
         "person.us_status": data.us_status,
         "person.citizenships": _places(residence.country for residence in data.citizenships)
@@ -134,33 +137,45 @@ def user_facts(data: UserData, *, earlier: OwnFacts, said_on: date, from_future:
 def contract_facts(data: ContractData, *, earlier: OwnFacts, from_future: bool) -> OwnFacts:
     """The facts of a contract, its end users and intermediaries included (15 CFR 748.5).
 
-    What was told earlier stands where the event says nothing of it; earlier parties stand unless both kinds are told.
+    What was told earlier stands where the event says nothing of it: of its fields, its statement, its lists of parties.
     """
-    silent = silent_fields(data, CONTRACT_FIELDS.values())
+    silent = silent_fields(data, (*CONTRACT_FIELDS.values(), *CONTRACT_PARTIES))
     kept = told_before(earlier.values, CONTRACT_FIELDS, silent)
-    tells_all_parties = data.end_users is not None and data.intermediaries is not None
-    before = () if tells_all_parties else cast("tuple[Element, ...]", _list(earlier.values.get("parties")))
     statement = data.end_use_statement
-    stated_in = (statement.countries or []) if statement is not None else []
-    deliver_to = [*(data.deliver_to or []), *stated_in]
-    parties = [*(data.end_users or ()), *(data.intermediaries or ())]
-    unreadable = tuple("deliver_to" for place in deliver_to if read_place(place) is None) + _unreadable_parties(parties)
-    end_uses = [*(data.end_uses or ()), *((statement.end_uses or ()) if statement is not None else ())]
-    unreadable += _asks_for_nothing(data.items) + _unreadable_words(end_uses)
-    unreadable += unreadable_before(earlier.values, silent if tells_all_parties else silent | {"parties"})
-    told = _parties(parties) or ()
-    tells_parties = data.end_users is not None or data.intermediaries is not None or "parties" in earlier.values
+    countries = None if statement is None else statement.countries
+    end_uses = None if statement is None else statement.end_uses
+    unreadable = _asks_for_nothing(data.items) + unreadable_before(earlier.values, silent)
+    unreadable += _unreadable_codes("deliver_to", data.deliver_to)
+    unreadable += _unreadable_codes("end_use_statement.countries", countries)
+    unreadable += _unreadable_words(data.end_uses) + _unreadable_words(end_uses, "end_use_statement.end_uses")
+    unreadable += _unreadable_parties(data.end_users or (), "end_users")
+    unreadable += _unreadable_parties(data.intermediaries or (), "intermediaries")
     stated: dict[str, Value | None] = {
-        "contract.deliver_to": _joined(kept, "contract.deliver_to", _places(deliver_to))
-        if data.deliver_to is not None or stated_in
-        else None,
+        "contract.deliver_to": None if data.deliver_to is None else _places(data.deliver_to),
+        "contract.statement_countries": None if countries is None else _places(countries),
         "contract.value_usd": data.value if data.currency == "USD" else None,
-        "contract.end_uses": _joined(kept, "contract.end_uses", _words(end_uses) or ()) or None,
-        "parties": (*told, *[one for one in before if one not in told]) if tells_parties else None,
-        "customer.unreadable_places": unreadable or None,
+        "contract.end_uses": _words(data.end_uses),
+        "contract.statement_end_uses": _words(end_uses),
+        "parties": _contract_parties(data, earlier),
+        "customer.unreadable_places": _each_once(unreadable) or None,
         "account.from_future": from_future or None,
     }
     return _own(data, "contract", {**kept, **_known(stated)}, earlier, kept)
+
+
+def _contract_parties(data: ContractData, earlier: OwnFacts) -> tuple[Element, ...] | None:
+    """The parties of both lists, each named with its list. A list that is not told stands as it was."""
+    before = cast("tuple[Element, ...]", _list(earlier.values.get("parties")))
+    parties: list[Element] = []
+    for name in CONTRACT_PARTIES:
+        told = getattr(data, name)
+        parties += (
+            [one for one in before if one.get("party.named_in", name) == name]
+            if told is None
+            else [{**one, "party.named_in": name} for one in _parties(told) or ()]
+        )
+    is_known = "parties" in earlier.values or data.end_users is not None or data.intermediaries is not None
+    return tuple(parties) if is_known else None
 
 
 def _own(
@@ -170,16 +185,19 @@ def _own(
     earlier: OwnFacts,
     kept: Collection[str],
 ) -> OwnFacts:
-    """What is kept is kept with its assurance."""
-    surely = {fact: level for fact, level in earlier.assurance.items() if fact in kept}
-    return OwnFacts(
-        values=values, items=_items(data.items), assurance={**surely, **read_assurance(data.assurance, kind)}
-    )
+    """What is kept is kept with its assurance; what an event says of the assurance is of its own fields."""
+    stated = read_assurance(data.assurance, kind)
+    assurance = {fact: level for fact, level in earlier.assurance.items() if fact in kept}
+    assurance |= {fact: level for fact, level in stated.items() if fact not in kept}
+    return OwnFacts(values=values, items=_items(data.items), assurance=assurance)
 
 
 def with_account(account: OwnFacts, own: OwnFacts) -> OwnFacts:
     """A user's or contract's facts: the account's, plus its own. Lists that both give are joined, doubts add up."""
     values = {**account.values, **own.values}
+    for fact, of_statement in _JOINED.items():
+        if of_statement in values:
+            values[fact] = _each_once((*_list(values.get(fact)), *_list(values[of_statement])))
     values.update(
         {
             name: cast("Value", (*_list(account.values.get(name)), *_list(own.values.get(name))))
@@ -218,9 +236,15 @@ def standing_facts(
     return Facts(values=values, items=merged.items, assurance=merged.assurance, authorizations=())
 
 
-def _joined(kept: Mapping[str, Value], fact: str, told: tuple[str, ...]) -> tuple[str, ...]:
-    """What a statement says beside what was kept of the contract itself."""
-    return tuple(sorted({*told, *cast("tuple[str, ...]", _list(kept.get(fact)))}))
+_JOINED = {
+    "contract.deliver_to": "contract.statement_countries",
+    "contract.end_uses": "contract.statement_end_uses",
+}
+"""Facts of a contract -> what its end-use statement adds to them."""
+
+
+def _each_once(several: Iterable[object]) -> tuple[str, ...]:
+    return tuple(sorted({str(one) for one in several}))
 
 
 def _list(value: Value | None) -> tuple[object, ...]:
@@ -254,8 +278,8 @@ def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(sorted({spelt for word in words or () if (spelt := read_word(word))})) or None
 
 
-def _unreadable_words(words: Sequence[str] | None) -> tuple[str, ...]:
-    return ("end_uses",) if any(mixes_scripts(read_word(word)) for word in words or ()) else ()
+def _unreadable_words(words: Sequence[str] | None, field: str = "end_uses") -> tuple[str, ...]:
+    return (field,) if any(mixes_scripts(read_word(word)) for word in words or ()) else ()
 
 
 def _asks_for_nothing(items: Sequence[WireItem] | None) -> tuple[str, ...]:
@@ -271,10 +295,20 @@ def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...
     return ("location_evidence",) if odd else ()
 
 
-def _unreadable_parties(parties: Sequence[Party]) -> tuple[str, ...]:
+def _unreadable_codes(field: str, codes: Sequence[str] | None) -> tuple[str, ...]:
+    return (field,) if any(read_place(code) is None for code in codes or ()) else ()
+
+
+def _unreadable_ties(field: str, ties: Sequence[Residence] | None, said_on: date) -> tuple[str, ...]:
+    """Named when a country is none, or when a tie begins after the day on which it is told."""
+    odd = any(read_place(tie.country) is None or (tie.since is not None and tie.since > said_on) for tie in ties or ())
+    return (field,) if odd else ()
+
+
+def _unreadable_parties(parties: Sequence[Party], field: str = "parties") -> tuple[str, ...]:
     stated = [place for party in parties for place in (*(party.countries or ()), party.located_in) if place is not None]
     odd = any(read_place(place) is None for place in stated)
-    return ("parties",) if odd else ()
+    return (field,) if odd else ()
 
 
 def _evidence(seen: LocationEvidence) -> Element:

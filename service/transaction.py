@@ -102,12 +102,12 @@ async def _check_signed(tx: Tx, version: str, effective_at: datetime) -> None:
 async def _load(tx: Tx, sha256_: bytes, load_policy: PolicyLoader) -> Policy:
     try:
         policy = load_policy(await resolved_policy(tx, sha256_))
-    except (LookupError, ValueError) as error:
+        approved = approved_in_doubt(policy)
+    except (LookupError, ValueError, SyntaxError, RecursionError) as error:
         raise MustStop(f"the policy in force, {sha256_.hex()}, cannot be loaded: {error}") from error
     if policy.required_lists:
         # Publishing refuses such a version; one that came in another way must not approve what nobody has screened.
         raise MustStop(f"the policy in force, {policy.version}, requires lists, but this release screens no names yet")
-    approved = approved_in_doubt(policy)
     if approved:
         raise MustStop(f"the policy in force, {policy.version}, would approve in doubt: {'; '.join(approved)}")
     return policy

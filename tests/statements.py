@@ -145,6 +145,7 @@ def _facts_of(kind: str, name: str) -> set[str]:
         *DERIVED.get(kind, {}).get(name, ()),
         *([name] if name in _EVERYWHERE else []),
         *([_READABLE] if name in _MAY_BE_NO_PLACE else []),
+        "assurance",  # It is of what the event states.
     }
 
 

@@ -168,7 +168,8 @@ async def test_two_people_sign_for_a_list_each_where_their_key_is(cli: Cli, tmp_
     refused(await publish_list(cli, file, "bob"), 1, "bob has signed for another list, or to replace another")
     for name in ("bob", "cleo"):
         await sign_list(cli, file, name, keys)
-    refused(await publish_list(cli, file, "bob", "bob"), 1, "needs the keys of 2 people of the list in force")
+    refused(await publish_list(cli, file, "bob", "bob"), 1, "somebody's signature is given twice")
+    refused(await publish_list(cli, file, "bob"), 1, "needs the keys of 2 people of the list in force")
     forged = tmp_path / "bob.json"
     whole = forged.read_text()
     forged.write_text(whole.replace('"bob"', '"ann"'))

@@ -83,6 +83,8 @@ class Retelling:
             return [f"it calls version {told[1]} a copy of what was not known"]
         if kind == "quarantined" and body["reason"] == "CONFLICTING_VERSION" and (told[1] != known[0] or is_same):
             return [f"it says that version {told[1]} contradicts what was not known"]
+        if kind == "quarantined" and body["reason"] == "CONFLICTING_OLDER" and told[1] >= known[0]:
+            return [f"it calls version {told[1]} older, but {known[0]} was known"]
         return []
 
     def faults_of(self, subject: Subject) -> list[str]:

@@ -74,6 +74,13 @@ PRESENCE = table(
 )
 PARTY = table(
     spec("party.role", _T.TEXT, "role of the party: 15 CFR 748.5, or owner, director, beneficial owner"),
+    spec(
+        "party.named_in",
+        _T.TEXT,
+        "which list of a contract names it",
+        "the account names it",
+        values="end_users intermediaries",
+    ),
     spec("party.kind", _T.TEXT, "what the party is", values="individual organization government"),
     spec(
         "party.countries", _T.PLACES, "of an individual: nationalities; of any other: where it is registered and sits"

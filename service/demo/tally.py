@@ -21,7 +21,7 @@ _FATES = {
     "reviewed": "recorded",
     "enforced": "recorded",
 }
-_CONFLICTS = ("CONFLICTING_DUPLICATE", "CONFLICTING_VERSION")
+_CONFLICTS = ("CONFLICTING_DUPLICATE", "CONFLICTING_VERSION", "CONFLICTING_OLDER")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from service.audit.canonical import canonical, digest
+from service.audit.canonical import canonical, digest, instant
 from service.ledger.engine import Tx
 from service.ledger.lanes import advance_lanes
 from service.ledger.policies import read_pin
 from service.ledger.signers import SignerListRow, store_signer_list
-from service.policies.approval import NotSigned, read_judges
+from service.policies.approval import Approval, Judges, NotSigned, approvals, read_judges
 from service.policies.refusal import PolicyRefused
 from service.policies.signatures import SigningKey, is_signed, key_text, read_key, signers_statement
-from service.policies.signers import NEEDED, SignerList
+from service.policies.signers import NEEDED, Signer, SignerList
 from service.policies.signing import hold_control_lane, write_entry
 
 
@@ -57,6 +57,34 @@ def read_list_signature(text: bytes, name: str) -> ListSignature:
         ) from None
 
 
+def list_changes(before: SignerList | None, after: SignerList) -> list[str]:
+    """A line for each person whom a list adds, removes or changes against another one; None: it is the first."""
+    old = {} if before is None else {one.name: one for one in before.signers}
+    new = {one.name: one for one in after.signers}
+    lines = [f"removes {name}" for name in old if name not in new]
+    for name, signer in new.items():
+        if name not in old:
+            lines.append(f"adds {name}, {key_text(signer.public_key)}, {_dates(signer)}")
+            continue
+        if signer.public_key != old[name].public_key:
+            lines.append(f"changes the key of {name} to {key_text(signer.public_key)}")
+        if _dates(signer) != _dates(old[name]):
+            lines.append(f"changes the dates of {name}: {_dates(signer)}, was {_dates(old[name])}")
+    return lines
+
+
+def _dates(signer: Signer) -> str:
+    until = "without an end" if signer.valid_until is None else f"until {instant(signer.valid_until)}"
+    return f"from {instant(signer.valid_from)} {until}"
+
+
+async def less_approved(tx: Tx, before: Judges, now: Judges) -> Sequence[Approval]:
+    """The versions that enough people had signed for by the lists before, and too few have by the lists now."""
+    at = (await read_pin(tx, None)).now
+    enough = {one.of.sha256 for one in await approvals(tx, before, at) if len(one.names) >= NEEDED}
+    return [one for one in await approvals(tx, now, at) if len(one.names) < NEEDED and one.of.sha256 in enough]
+
+
 async def sign_list(tx: Tx, *, signers: SignerList, key: SigningKey) -> ListSignature:
     """Sign for a list that is to replace the one in force; nothing is written. PolicyRefused when the key may not."""
     before = (await read_judges(tx)).in_force
@@ -65,7 +93,8 @@ async def sign_list(tx: Tx, *, signers: SignerList, key: SigningKey) -> ListSign
         (one for one in (before or signers).signers if one.public_key == key.public and one.may_sign(now)), None
     )
     if holder is None:
-        raise PolicyRefused(f"nobody on the list may sign now with the key {key_text(key.public)}")
+        known = ", ".join(one.name for one in (before or signers).signers)
+        raise PolicyRefused(f"nobody on the list may sign now with the key {key_text(key.public)}; on it are: {known}")
     replaces = None if before is None else before.sha256
     statement = signers_statement(sha256=signers.sha256, replaces=replaces, signer=holder.name)
     return ListSignature(
@@ -104,10 +133,14 @@ async def publish_signers(
             raise PolicyRefused(f"{one.name} may not sign now with the key {key_text(one.public_key)}")
         if not is_signed(statement, one.signature, one.public_key):
             raise PolicyRefused(f"the signature of {one.name} is none of this list")
-    if len({one.name for one in signatures}) < NEEDED:
+    if len({one.name for one in signatures}) < len(signatures):
+        raise PolicyRefused("somebody's signature is given twice; give each person's once")
+    if len(signatures) < NEEDED:
         whose = "of this list" if before is None else "of the list in force"
+        came = ", ".join(one.name for one in signatures) or "nobody"
         raise NotSigned(
-            f"a list of signers needs the keys of {NEEDED} people {whose}; give --key or --signature for each"
+            f"a list of signers needs the keys of {NEEDED} people {whose}, and {len(signatures)} came ({came}); give "
+            "--key or --signature for each"
         )
     stored = [one.as_stored() for one in signatures]
     body: dict[str, object] = {

@@ -25,6 +25,10 @@ _PREFIX = "ed25519:"
 _KEY_BYTES = 32
 _OTHERS = 0o077
 _MAX_KEY_FILE = 16 * 1024
+_FIELD = 2**255 - 19
+_ORDER_EIGHT = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER = {0, 1, _FIELD - 1, _ORDER_EIGHT, _FIELD - _ORDER_EIGHT}
+"""The y of the points whose order divides the cofactor: a signature by such a key says nothing of who made it."""
 
 
 def policy_statement(*, sha256: bytes, name: str, version: str, signer: str) -> bytes:
@@ -63,7 +67,15 @@ def read_key(text: str) -> bytes:
         raise ValueError("expected a public key such as ed25519:4f0e...9a, as `exportgate policy keygen` prints it")
     key = bytes.fromhex(digits)
     Ed25519PublicKey.from_public_bytes(key)
+    if _is_of_small_order(key):
+        raise ValueError("anybody can sign for this key, since its point has a small order; make one: policy keygen")
     return key
+
+
+def _is_of_small_order(key: bytes) -> bool:
+    """The eight points of order 1, 2, 4 and 8, in every encoding: with either sign, and not reduced (RFC 8032, 5.1)."""
+    y = int.from_bytes(key, "little") & ((1 << 255) - 1)
+    return y % _FIELD in _SMALL_ORDER
 
 
 class PassphraseNeeded(PolicyRefused):

@@ -149,7 +149,7 @@ def _accepted_key(entry: Entry) -> tuple[str, str] | None:
     is_accepted = (
         entry.kind in _ACCEPTED_BY_NOTE
         or (entry.kind == "duplicate" and said["of"] == "version")
-        or (entry.kind == "quarantined" and said["reason"] == "CONFLICTING_VERSION")
+        or (entry.kind == "quarantined" and said["reason"] in ("CONFLICTING_VERSION", "CONFLICTING_OLDER"))
     )
     return (said["source"], said["event_id"]) if is_accepted else None
 
