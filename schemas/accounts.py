@@ -74,7 +74,10 @@ class RedFlag(Input):
 
 
 class AccountData(Input):
-    """The current picture of an account: account.signed_up.v1, account.updated.v1. What is null takes nothing back, `items` apart."""
+    """The current picture of an account: account.signed_up.v1, account.updated.v1.
+
+    What is null takes nothing back that was told before, `items` apart.
+    """
 
     account_id: Identifier = Field(description="Also the record key.")
     version: Version = Field(description="Grows with each event of this account; an older one is kept as stale.")
@@ -183,7 +186,10 @@ class AccountClosed(Input):
 
 
 class UserData(Input):
-    """The current picture of a user (a seat): user.joined.v1, user.updated.v1. What is null takes nothing back, `items` apart."""
+    """The current picture of a user (a seat): user.joined.v1, user.updated.v1.
+
+    What is null takes nothing back that was told before, `items` apart.
+    """
 
     user_id: Identifier = Field(description="Unique within the account.")
     account_id: Identifier = Field(description="The account the user belongs to; also the record key.")

@@ -30,7 +30,10 @@ class ClaimedAuthorization(Input):
 
 
 class ContractData(Input):
-    """The current picture: contract.signed.v1, .amended.v1 and .renewed.v1. What is null takes nothing back, `items` apart."""
+    """The current picture: contract.signed.v1, .amended.v1 and .renewed.v1.
+
+    What is null takes nothing back that was told before, `items` apart.
+    """
 
     contract_id: Identifier = Field(description="Unique within the account.")
     account_id: Identifier = Field(description="The account it belongs to; also the record key.")
