@@ -19,8 +19,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from service.ledger.shadow import hold_lanes_behind
 from service.policies import load_resolved
+from service.shadow.acts import ShadowRefused, stop_shadow
 from service.shadow.follow import Follower, find_follower
+from service.shadow.keeper import ShadowKeeper
+from service.telemetry import Metrics
 from tests.checker.check import check
 from tests.commands import Cli, refused
 from tests.events import account, contract, event, user
@@ -145,7 +149,8 @@ async def test_other_access_with_the_same_outcome_is_told(cli: Cli, ledger: Ledg
     (row,) = await ledger.rows("SELECT outcome, access, shadow_outcome, shadow_access FROM audit.shadow_results")
     assert tuple(row) == ("hold", "partial", "hold", "none")
     (told,) = (await cli("policy", "shadow", "report", "--json")).json
-    assert (told["changed"], told["access"]) == (0, {"partial": {"none": 1}})
+    assert (told["changed"], told["access"]) == (1, {"partial": {"none": 1}})
+    assert told["by_answer"]["changes"] == {"in part": {"hold": 1}}
     assert "other access: 1 partial -> none" in (await cli("policy", "shadow", "report")).out
 
 
@@ -241,9 +246,13 @@ async def test_the_database_itself_holds_a_shadow_to_its_life(cli: Cli, ledger: 
     await _catch_up(await _follower(ledger))
     for statement in ("UPDATE ledger.shadow_result SET outcome = 'approve'", "DELETE FROM ledger.shadow_result",
                       "UPDATE ledger.shadow SET stopped_at = now()", "UPDATE ledger.shadow_position SET from_seq = 0",
+                      "SELECT ledger.hold_shadow(shadow_id) FROM ledger.shadow",
                       "INSERT INTO ledger.shadow_position SELECT shadow_id, 99, 0, 0 FROM ledger.shadow"):  # fmt: skip
         with pytest.raises(DBAPIError, match="permission denied"):
             await _sql(ledger, "service", statement)
+    for column in ("seq", "from_seq", "lane", "shadow_id"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            await _sql(ledger, "policy_officer", f"UPDATE ledger.shadow_position SET {column} = {column}")
     await cli("policy", "shadow", "stop", *WHO)
     with pytest.raises(DBAPIError, match="stays as it is"):
         await _sql(ledger, "policy_officer", "UPDATE ledger.shadow SET stopped_at = NULL")
@@ -257,6 +266,15 @@ async def test_the_database_itself_holds_a_shadow_to_its_life(cli: Cli, ledger: 
         "UPDATE ledger.shadow SET start_reason = 'another'",
         "UPDATE ledger.shadow SET started_at = started_at - interval '1 hour'",
         "DELETE FROM ledger.shadow",
+        "UPDATE ledger.shadow_result SET outcome = 'deny' WHERE outcome = 'hold'",
+        "UPDATE ledger.shadow_result SET access = 'full'",
+        "UPDATE ledger.shadow_result SET rules = '{embargoed}'",
+        "UPDATE ledger.shadow_result SET outcome = NULL, access = NULL, failure = 'erased', rules = '{}'",
+        "UPDATE ledger.shadow_result SET outcome = NULL, access = NULL, failure = 'KeyError, traceback', rules = '{}'",
+        "UPDATE ledger.shadow_result SET decision_id = gen_random_uuid()",
+        "UPDATE ledger.shadow_count SET count = count + 1000000",
+        "DELETE FROM ledger.shadow_count",
+        "INSERT INTO ledger.shadow_count SELECT shadow_id, 0, 'deny', 'approve', 7 FROM ledger.shadow",
     ],
 )
 async def test_replay_finds_a_shadow_that_was_tampered_with(
@@ -269,6 +287,109 @@ async def test_replay_finds_a_shadow_that_was_tampered_with(
     tables = ("shadow", "shadow_result")
     await ledger.tamper(*(f"ALTER TABLE ledger.{one} DISABLE TRIGGER ALL" for one in tables), tampering)
     assert await ledger.replay() != []
+
+
+async def test_replay_finds_a_false_result_whose_count_was_made_to_fit(
+    cli: Cli, ledger: Ledger, candidate: str
+) -> None:
+    await cli("policy", "shadow", "start", candidate, *WHO)
+    await _decide_some(ledger)
+    await _catch_up(await _follower(ledger))
+    await ledger.tamper(
+        "ALTER TABLE ledger.shadow_result DISABLE TRIGGER ALL",
+        "UPDATE ledger.shadow_result SET outcome = 'approve', access = 'full', rules = '{}' WHERE outcome = 'hold'",
+        "UPDATE ledger.shadow_count SET after = 'approve' WHERE after = 'hold'",
+    )
+    found = await ledger.replay()
+    assert [one.what for one in found] == ["evaluating the candidate again gives another result"] * 3
+    answer = await cli("replay")
+    assert answer.code == 1
+    assert re.search(r"Shadow [0-9a-f-]{36}, entry \d of lane \d+: evaluating", " ".join(answer.out.split()))
+
+
+async def test_replay_checks_what_it_can_of_a_result_whose_facts_are_erased(
+    cli: Cli, ledger: Ledger, candidate: str
+) -> None:
+    await cli("policy", "shadow", "start", candidate, *WHO)
+    await _decide_some(ledger)
+    await _catch_up(await _follower(ledger))
+    async with ledger.engine("eraser").begin() as tx:
+        await tx.execute(text("DELETE FROM ledger.evidence"))
+    assert not [one for one in await ledger.replay() if one.where.startswith("shadow")]
+    await ledger.tamper(
+        "ALTER TABLE ledger.shadow_result DISABLE TRIGGER ALL", "UPDATE ledger.shadow_result SET rules = '{mine}'"
+    )
+    found = [one.what for one in await ledger.replay() if one.where.startswith("shadow")]
+    assert found == ["no candidate gives such a result"] * 4
+
+
+@pytest.mark.parametrize("outcome", ["approve", "hold"])
+async def test_a_result_that_somebody_else_wrote_first_is_an_error_that_the_follower_passes(
+    cli: Cli, ledger: Ledger, candidate: str, outcome: str
+) -> None:
+    """Whether it is false or true: it is not of the follower, and replay says so."""
+    await cli("policy", "shadow", "start", candidate, *WHO)
+    await ledger.decide(*_many(["a", "b", "c"]))
+    assert len(await ledger.rows("SELECT 1 FROM ledger.decision WHERE account_id = 'b'")) == 1
+    forge = f"""
+        INSERT INTO ledger.shadow_result
+        SELECT shadow_id, d.lane, d.seq, decision_id, '{outcome}', 'none', '{{held_model}}', NULL
+        FROM ledger.decision AS d, ledger.shadow WHERE account_id = 'b'
+    """
+    await _sql(ledger, "service", forge)
+    await _catch_up(await _follower(ledger))
+    status = await _status(cli)
+    assert (status["evaluated"], status["errors"], status["lag"]) == (2, 1, 0)
+    found = {one.what for one in await ledger.replay()}
+    counted = {"it counts 1, and holds 0 results", "it counts 0, and holds 1 results"}
+    false = {"evaluating the candidate again gives another result"}
+    assert found == (counted if outcome == "hold" else counted | false)
+
+
+async def test_a_stop_waits_for_a_frozen_follower_outside_of_the_control_lane(
+    cli: Cli, ledger: Ledger, candidate: str
+) -> None:
+    await cli("policy", "shadow", "start", candidate, *WHO)
+    await ledger.decide(*_many(["a"]))
+    shadow_id = (await _follower(ledger)).shadow.shadow_id
+    async with ledger.engine("service").connect() as frozen:
+        assert await hold_lanes_behind(frozen, shadow_id, 64)
+        stopping = asyncio.create_task(cli("policy", "shadow", "stop", *WHO))
+
+        async def waits() -> bool:
+            return bool(await ledger.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await eventually(waits, "the stop waits for the follower")
+        await ledger.decide(
+            ledger.next_record(b"nobody can read this")
+        )  # Of no account: it goes into the control lane.
+        assert not stopping.done()
+        refused(await stopping, 1, "2 still runs in shadow", "stands still", "end that process", "try again")
+    assert (await _status(cli))["running"]
+    assert await ledger.journal("shadow_stopped") == []
+    assert (await cli("policy", "shadow", "stop", *WHO)).code == 0
+    assert await ledger.replay() == []
+
+
+async def test_of_two_who_stop_a_shadow_one_is_told_that_none_runs(cli: Cli, ledger: Ledger, candidate: str) -> None:
+    await cli("policy", "shadow", "start", candidate, *WHO)
+    async with ledger.engine("policy_officer").begin() as first:
+        await stop_shadow(first, by="ann", reason="first")
+        second = asyncio.create_task(_stop(ledger))
+
+        async def waits() -> bool:
+            return bool(await ledger.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await eventually(waits, "the second waits for the first")
+    with pytest.raises(ShadowRefused, match="no shadow runs"):
+        await second
+    assert len(await ledger.journal("shadow_stopped")) == 1
+    assert await ledger.replay() == []
+
+
+async def _stop(ledger: Ledger) -> None:
+    async with ledger.engine("policy_officer").begin() as tx:
+        await stop_shadow(tx, by="bob", reason="second")
 
 
 # ------------------------------------------------------------------------------------------------ with real workers
@@ -429,6 +550,35 @@ async def test_a_killed_worker_leaves_no_orphan(cli: Cli, stream: Stream, ledger
         with suppress(psutil.NoSuchProcess):
             orphan.kill()
         await process.wait()
+
+
+async def test_what_lies_in_the_working_directory_is_not_run(
+    cli: Cli, ledger: Ledger, candidate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a worker is started in a directory into which others may write."""
+    await cli("policy", "shadow", "start", candidate, *WHO)
+    await ledger.decide(*_many(["a"]))
+    place = tmp_path / "place"
+    for module in ("typer.py", "service/__init__.py"):
+        (place / module).parent.mkdir(parents=True, exist_ok=True)
+        (place / module).write_text(f"open({str(tmp_path / 'was_run')!r}, 'w').close()")
+    monkeypatch.chdir(place)
+    keeper = ShadowKeeper(
+        engine=ledger.engine("service"),
+        environment={"EXPORTGATE_DATABASE_URL": ledger.superuser_url},
+        metrics=Metrics(),
+    )
+    keeping = asyncio.create_task(keeper.run())
+
+    async def seen() -> bool:
+        return (tmp_path / "was_run").exists() or bool(await ledger.rows("SELECT 1 FROM ledger.shadow_result"))
+
+    try:
+        await eventually(seen, "the process of the shadow works")
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    assert not (tmp_path / "was_run").exists()
 
 
 async def test_several_may_follow_one_shadow(cli: Cli, stream: Stream, ledger: Ledger, candidate: str) -> None:

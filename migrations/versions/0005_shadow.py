@@ -20,13 +20,19 @@ GRANT SELECT ON {", ".join(f"ledger.{table}" for table in TABLES)} TO {SERVICE},
 
 GRANT INSERT ON ledger.shadow, ledger.shadow_position TO {OFFICER};
 GRANT UPDATE (stopped_by, stop_reason, stopped_at, stop_seq) ON ledger.shadow TO {OFFICER};
-GRANT UPDATE (seq) ON ledger.shadow_position TO {OFFICER};
 
 GRANT INSERT ON ledger.shadow_result, ledger.shadow_count TO {SERVICE};
 GRANT UPDATE (seq) ON ledger.shadow_position TO {SERVICE};
 GRANT UPDATE (count) ON ledger.shadow_count TO {SERVICE};
 """
-"""The officer moves no position: who stops a shadow locks them, and PostgreSQL asks for the right to update then."""
+HOLD = """
+CREATE FUNCTION ledger.hold_shadow(stopped uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM lane FROM ledger.shadow_position WHERE shadow_id = stopped ORDER BY lane FOR UPDATE;
+END $$
+"""
+"""The officer moves no position, but who stops a shadow locks them, and for that one needs the right to update them."""
 
 SHADOW = """
 CREATE FUNCTION ledger.check_shadow() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
@@ -97,6 +103,9 @@ def upgrade() -> None:
     for grant in filter(str.strip, GRANTS.split(";")):
         op.execute(grant)
     op.execute(SHADOW)
+    op.execute(HOLD)
+    op.execute("REVOKE EXECUTE ON FUNCTION ledger.hold_shadow(uuid) FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION ledger.hold_shadow(uuid) TO {OFFICER}")
     op.execute(
         "CREATE TRIGGER only_starts_and_stops BEFORE INSERT OR UPDATE ON ledger.shadow "
         "FOR EACH ROW EXECUTE FUNCTION ledger.check_shadow()"
@@ -200,3 +209,4 @@ def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table, schema="ledger")
     op.execute("DROP FUNCTION ledger.check_shadow()")
+    op.execute("DROP FUNCTION ledger.hold_shadow(uuid)")

@@ -15,6 +15,7 @@ from service.audit.canonical import canonical, digest
 from service.audit.facts import decode_facts
 from service.audit.journal import FORMAT, leaf_of, link_of
 from service.audit.retelling import UNREADABLE, Retelling, known_hash, read_again
+from service.audit.shadowing import shadow_faults
 from service.decide.evaluate import ENGINE, evaluate
 from service.decide.policy import Policy
 from service.ledger.consistency import mismatched_rows
@@ -70,7 +71,7 @@ class Replay:
 
         Nothing found means: every body follows byte for byte from its stored facts and policy; the policy was the one
         in force when it was made; every row of `decision` says what its body says; the chains are whole; evidence has
-        its hashes; who had to sign has signed.
+        its hashes; who had to sign has signed; results of candidates in shadow follow again from facts.
         """
         self._activations = await list_activations(self.tx)
         for lane in sorted(heads):
@@ -79,6 +80,8 @@ class Replay:
         async for difference in self._evidence():
             yield difference
         for where, what in await signature_faults(self.tx):
+            yield Difference(where, what)
+        async for where, what in shadow_faults(self.tx, self.load_policy, self.since):
             yield Difference(where, what)
         if self._bodies_are_json:  # Otherwise PostgreSQL cannot compare rows with bodies; differences stand already.
             async for difference in self._rows():

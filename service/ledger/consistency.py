@@ -114,13 +114,26 @@ _QUESTIONS = (
        OR (convert_from(body, 'UTF8')::jsonb ->> 'at')::timestamptz IS DISTINCT FROM s.at
     """,
     """
-    SELECT 'shadow ' || shadow_id || ', entry ' || lane || '/' || seq, 'it does not hold one result for the decision'
+    SELECT 'shadow ' || shadow_id || ', entry ' || seq || ' of lane ' || lane,
+           'it does not hold one result for the decision'
     FROM (
         SELECT p.shadow_id, d.lane, d.seq, d.decision_id
         FROM ledger.shadow_position AS p JOIN ledger.decision AS d
           ON d.lane = p.lane AND d.seq > p.from_seq AND d.seq <= p.seq
     ) AS due FULL JOIN ledger.shadow_result AS r USING (shadow_id, lane, seq, decision_id)
     WHERE due.shadow_id IS NULL OR r.outcome IS NULL AND r.failure IS NULL
+    """,
+    """
+    SELECT 'shadow ' || shadow_id || ', lane ' || lane || ', ' || before || ' -> ' || after,
+           'it counts ' || coalesce(c.count, 0) || ', and holds ' || coalesce(r.count, 0) || ' results'
+    FROM ledger.shadow_count AS c FULL JOIN (
+        SELECT r.shadow_id, r.lane, d.outcome AS before,
+               CASE WHEN r.failure IN ('erased', 'unreadable') THEN r.failure
+                    WHEN r.failure IS NULL THEN r.outcome ELSE 'error' END AS after, count(*) AS count
+        FROM ledger.shadow_result AS r JOIN ledger.decision AS d USING (decision_id)
+        GROUP BY 1, 2, 3, 4
+    ) AS r USING (shadow_id, lane, before, after)
+    WHERE c.count IS DISTINCT FROM r.count
     """,
     """
     SELECT 'resolution ' || quarantine_id, 'the journal does not say what the row says'

@@ -45,10 +45,11 @@ class Behind(NamedTuple):
 
 
 class Unjudged(NamedTuple):
-    """A decision that the candidate has not seen, at its place."""
+    """A decision that the candidate has not seen, at its place. `has_result`: somebody else wrote one for it."""
 
     lane: int
     seq: int
+    has_result: bool
     decided: Decided
 
 
@@ -83,9 +84,13 @@ async def store_shadow(tx: Tx, started: Shadow, resolved: bytes) -> None:
     await tx.execute(_BEGIN, {"shadow_id": started.shadow_id})
 
 
-async def end_shadow(tx: Tx, shadow_id: UUID, *, by: str, reason: str, at: datetime, seq: int) -> None:
-    """Note that a shadow has stopped. Waits for what is being evaluated; nothing is added after this commits."""
+async def hold_shadow(tx: Tx, shadow_id: UUID) -> None:
+    """Hold all lanes of a shadow: waits for what is being evaluated, and no follower begins anew meanwhile."""
     await tx.execute(_HOLD_ALL, {"shadow_id": shadow_id})
+
+
+async def end_shadow(tx: Tx, shadow_id: UUID, *, by: str, reason: str, at: datetime, seq: int) -> None:
+    """Note that a shadow has stopped. It must be held; nothing is added after this commits."""
     values = {"stopped_by": by, "stop_reason": reason, "stopped_at": at, "stop_seq": seq}
     await tx.execute(update(shadow).where(shadow.c.shadow_id == shadow_id).values(values))
 
@@ -118,15 +123,17 @@ async def is_running(tx: Tx, shadow_id: UUID) -> bool:
     return bool((await tx.execute(found)).scalar_one())
 
 
-async def unjudged_decisions(tx: Tx, held: Sequence[Behind], most: int) -> Sequence[Unjudged]:
+async def unjudged_decisions(tx: Tx, shadow_id: UUID, held: Sequence[Behind], most: int) -> Sequence[Unjudged]:
     """Up to `most` decisions of each held lane behind its position, in order."""
     parameters = {
+        "shadow_id": shadow_id,
         "lanes": [one.lane for one in held],
         "seqs": [one.seq for one in held],
         "lasts": [one.last_seq for one in held],
         "most": most,
     }
-    return [Unjudged(row[0], row[1], Decided(*row[2:])) for row in (await tx.execute(_UNJUDGED, parameters)).all()]
+    rows = (await tx.execute(_UNJUDGED, parameters)).all()
+    return [Unjudged(row[0], row[1], row[2], Decided(*row[3:])) for row in rows]
 
 
 async def keep_results(
@@ -191,7 +198,7 @@ def _shadow(row: Row[Any]) -> Shadow:
 
 def _compared(row: Row[Any]) -> Compared:
     result = ShadowResult(*row[:_FIELDS])._replace(rules=tuple(row.rules))
-    return Compared(result, Decided(*row[_FIELDS:-1]), row[-1])
+    return Compared(result, Decided(*row[_FIELDS:]), row[-1])
 
 
 _BEGIN = text(
@@ -201,7 +208,7 @@ _BEGIN = text(
     FROM ledger.lane WHERE lane < (SELECT lanes FROM ledger.installation)
     """
 )
-_HOLD_ALL = text("SELECT lane FROM ledger.shadow_position WHERE shadow_id = :shadow_id ORDER BY lane FOR UPDATE")
+_HOLD_ALL = text("SELECT ledger.hold_shadow(:shadow_id)")
 _HOLD = text(
     """
     SELECT shadow_position.lane, shadow_position.seq, lane.next_seq - 1 AS last_seq
@@ -212,7 +219,9 @@ _HOLD = text(
 )
 _UNJUDGED = text(
     """
-    SELECT d.lane, d.seq, d.decision_id, d.account_id, d.subject_id, d.outcome, d.decided_at, e.content
+    SELECT d.lane, d.seq, EXISTS (SELECT FROM ledger.shadow_result AS r
+               WHERE r.shadow_id = :shadow_id AND r.lane = d.lane AND r.seq = d.seq),
+           d.decision_id, d.account_id, d.subject_id, d.outcome, d.decided_at, e.content, d.access
     FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[]), CAST(:lasts AS bigint[]))
         AS held (lane, seq, last_seq)
     CROSS JOIN LATERAL (

@@ -1,13 +1,15 @@
 """A shadow's life in the ledger: an officer starts and stops it, which the journal keeps with name and reason."""
 
+from sqlalchemy.exc import DBAPIError
+
 from service.audit.canonical import identity, instant
 from service.audit.journal import Scribe
 from service.decide.policy import Policy
-from service.ledger.engine import Tx
+from service.ledger.engine import STATEMENT_TIMEOUT, Tx, sqlstate
 from service.ledger.history import append_journal
 from service.ledger.lanes import Head, advance_lanes, lock_lanes, read_installation
 from service.ledger.policies import read_pin
-from service.ledger.shadow import Shadow, end_shadow, running_shadow, store_shadow
+from service.ledger.shadow import Shadow, end_shadow, hold_shadow, is_running, running_shadow, store_shadow
 
 
 class ShadowRefused(ValueError):  # noqa: N818 -- the message tells the person what to do
@@ -47,11 +49,15 @@ async def start_shadow(tx: Tx, *, policy: Policy, resolved: bytes, by: str, reas
 
 
 async def stop_shadow(tx: Tx, *, by: str, reason: str) -> Shadow:
-    """Stop the shadow that runs; its results stay. ShadowRefused when none does."""
-    head = await _control_lane(tx)
+    """Stop the shadow that runs; its results stay. ShadowRefused when none does, or a follower of it stands still."""
     running = await running_shadow(tx)
     if running is None:
-        raise ShadowRefused("no shadow runs; see: exportgate policy shadow status")
+        raise ShadowRefused(_NONE)
+    # Before the control lane: decisions need that, and must not wait for a follower.
+    await _hold(tx, running)
+    head = await _control_lane(tx)
+    if not await is_running(tx, running.shadow_id):
+        raise ShadowRefused(_NONE)
     body: dict[str, object] = {
         "shadow_id": str(running.shadow_id),
         "policy": {"name": running.name, "version": running.version, "sha256": running.policy_sha256.hex()},
@@ -61,6 +67,22 @@ async def stop_shadow(tx: Tx, *, by: str, reason: str) -> Shadow:
     seq = await _write(tx, head, "shadow_stopped", body)
     await end_shadow(tx, running.shadow_id, by=by, reason=reason, at=head.last_at, seq=seq)
     return running
+
+
+_NONE = "no shadow runs; see: exportgate policy shadow status"
+_LOCK_TIMEOUT = "55P03"
+
+
+async def _hold(tx: Tx, running: Shadow) -> None:
+    try:
+        await hold_shadow(tx, running.shadow_id)
+    except DBAPIError as error:
+        if sqlstate(error) not in (_LOCK_TIMEOUT, STATEMENT_TIMEOUT):
+            raise
+        raise ShadowRefused(
+            f"{running.version} still runs in shadow: a process that evaluates it stands still; end that process "
+            "(exportgate policy shadow follow), or try again in a minute, when the database has ended its session"
+        ) from error
 
 
 async def _control_lane(tx: Tx) -> Head:

@@ -11,9 +11,7 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.audit.facts import decode_facts
-from service.decide.decision import OUTCOME_WORDS
-from service.decide.evaluate import evaluate
+from service.audit.shadowing import judge
 from service.decide.policy import Policy
 from service.ledger.shadow import (
     ERASED,
@@ -89,7 +87,7 @@ class Follower:
             if not held:
                 return Round(0, is_behind=False)
             most = max(1, self._size // len(held))
-            decisions = await unjudged_decisions(tx, held, most)
+            decisions = await unjudged_decisions(tx, self.shadow.shadow_id, held, most)
             full = {lane for lane, number in Counter(one.lane for one in decisions).items() if number == most}
             reached = {one.lane: one.last_seq for one in held} | {
                 one.lane: one.seq for one in decisions if one.lane in full
@@ -99,27 +97,20 @@ class Follower:
                 (one.lane, one.decided.outcome, result.outcome or counted_failure(result.failure))
                 for one, result in zip(decisions, results, strict=True)
             )
-            await keep_results(tx, self.shadow.shadow_id, results, counts, reached)
+            ours = [result for one, result in zip(decisions, results, strict=True) if not one.has_result]
+            if len(ours) < len(decisions):
+                log.error("somebody else wrote results of the shadow", results=len(decisions) - len(ours))
+            await keep_results(tx, self.shadow.shadow_id, ours, counts, reached)
             return Round(len(decisions), is_behind=bool(full))
 
     def judge(self, one: Unjudged) -> ShadowResult:
         """What the candidate gives on the facts and at the instant of a decision. Never raises."""
-        decided = one.decided
-        nothing = ShadowResult(one.lane, one.seq, decided.decision_id, None, None, (), ERASED)
-        if decided.facts is None:
-            return nothing
+        if one.has_result:
+            return _without_outcome(one, _FOREIGN)
         try:
-            facts = decode_facts(decided.facts)
-        except (ValueError, LookupError, TypeError):
-            return nothing._replace(failure=UNREADABLE)
-        try:
-            verdict = evaluate(facts, self.policy, decided.decided_at)
+            return judge(one.lane, one.seq, one.decided, self.policy)
         except Exception as error:  # noqa: BLE001 -- whatever a candidate does, the others are still of interest
-            return nothing._replace(failure=self._told(error))
-        rules = tuple(dict.fromkeys(reason.rule for reason in verdict.reasons))
-        return nothing._replace(
-            outcome=OUTCOME_WORDS[verdict.outcome], access=verdict.access.value, rules=rules, failure=None
-        )
+            return _without_outcome(one, self._told(error))
 
     def _told(self, error: Exception) -> str:
         """The error's class and its traceback as a digest: its text may hold values."""
@@ -129,6 +120,13 @@ class Follower:
             self._met.add(told)
             log.warning("the candidate in shadow met a bug", error=told, traceback=trace)
         return told
+
+
+_FOREIGN = "a result stands already"
+
+
+def _without_outcome(one: Unjudged, failure: str) -> ShadowResult:
+    return ShadowResult(one.lane, one.seq, one.decided.decision_id, None, None, (), failure)
 
 
 def counted_failure(failure: str | None) -> str:

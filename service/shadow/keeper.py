@@ -24,7 +24,8 @@ _LONG_SECONDS = 60.0
 """One that has lived so long was well: its end is the first failure."""
 _PROGRAM = "import os; os.nice(19); from service.cli import main; main()"
 """Gives way from its first step on: to load the command takes longer than to evaluate thousands of decisions."""
-_COMMAND = ("-c", _PROGRAM, "policy", "shadow", "follow", "--on-leash")
+_COMMAND = ("-P", "-c", _PROGRAM, "policy", "shadow", "follow", "--on-leash")
+"""Without -P it would run what lies in the working directory under the name of a module."""
 
 
 @dataclass(slots=True, kw_only=True)

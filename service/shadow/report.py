@@ -7,7 +7,7 @@ from service.decide.evaluate import evaluate
 from service.decide.facts import Facts
 from service.decide.policy import Policy
 from service.ledger.shadow import ERASED, UNREADABLE, Compared
-from service.simulation import Change, Tally, count_change, sample_of
+from service.simulation import Change, Tally, answer_of, count_change, sample_of
 
 
 def tally_results(policy: Policy, compared: Sequence[Compared], most_samples: int) -> Tally:
@@ -33,7 +33,9 @@ def tally_results(policy: Policy, compared: Sequence[Compared], most_samples: in
 
 
 def _count(tally: Tally, one: Compared, policy: Policy, most_samples: int) -> None:
-    change = Change(one.decided.outcome, str(one.result.outcome))
+    change = Change(
+        answer_of(one.decided.outcome, one.access), answer_of(str(one.result.outcome), str(one.result.access))
+    )
     facts = _facts(one)
     count_change(tally, change, facts, set(one.result.rules))
     if facts is not None and change.before != change.after and len(tally.samples[change]) < most_samples:
