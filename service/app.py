@@ -143,6 +143,7 @@ async def run_service(
                     shadow=ShadowKeeper(
                         engine=engine,
                         environment={f"{PREFIX}DATABASE_URL": settings.database_url.get_secret_value()},
+                        niceness=settings.shadow_niceness,
                         metrics=metrics,
                     ),
                     engine=engine,

@@ -144,6 +144,9 @@ class Settings(StreamSettings):
     status_check_seconds: Seconds = Field(
         default=300, description="Seconds between comparisons of the status topic's tail with the ledger; 0: never."
     )
+    shadow_niceness: Annotated[int, Field(ge=0, le=19)] = Field(
+        default=19, description="How far the process of a shadow steps back behind others; 0: not at all, 19: furthest."
+    )
     graceful_timeout_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
         default=25, description="Seconds that the batch in flight, and then the relay, get to finish at the end."
     )

@@ -53,6 +53,7 @@ class Stream:
             "kafka_topic_prefix": self.connection.topic_prefix,
             "kafka_idempotent_producer": self.broker.idempotent,
             "fetch_max_wait_ms": 20,
+            "shadow_niceness": 1,  # At 19 it would hardly run beside other tests.
             "kafka_session_timeout_ms": self.broker.session_timeout_ms,
             "http_port": 0,
             "environment": "production",

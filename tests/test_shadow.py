@@ -424,7 +424,7 @@ async def test_a_worker_follows_without_deployment_and_nothing_is_published(
             return await stream.done(ledger, sent) and status["lag"] == 0 and status["evaluated"] >= 40
 
         await eventually(seen, "the shadow has seen all that was decided")
-        assert all(one.nice() == 19 for one in _shadows_of(process.pid))
+        assert all(one.nice() == 1 for one in _shadows_of(process.pid))
         await cli("policy", "shadow", "stop", *WHO)
 
         async def gone() -> bool:
@@ -566,6 +566,7 @@ async def test_what_lies_in_the_working_directory_is_not_run(
     keeper = ShadowKeeper(
         engine=ledger.engine("service"),
         environment={"EXPORTGATE_DATABASE_URL": ledger.superuser_url},
+        niceness=1,
         metrics=Metrics(),
     )
     keeping = asyncio.create_task(keeper.run())

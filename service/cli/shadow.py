@@ -93,7 +93,8 @@ def follow(
     *, on_leash: Annotated[bool, typer.Option("--on-leash", hidden=True, help="End with the standard input.")] = False
 ) -> None:
     """Evaluate the candidate in shadow until it is stopped, at the least priority. Workers start this by themselves."""
-    os.nice(_LEAST_PRIORITY)
+    if not on_leash:
+        os.nice(_LEAST_PRIORITY)
     configure_logging(as_json=on_leash, level="INFO")
     if on_leash:
         threading.Thread(target=_end_with_input, daemon=True).start()

@@ -22,21 +22,22 @@ _WAIT_SECONDS = (1.0, 5.0, 15.0, 60.0)
 """How long to wait before the process is started again, after so many failures in a row."""
 _LONG_SECONDS = 60.0
 """One that has lived so long was well: its end is the first failure."""
-_PROGRAM = "import os; os.nice(19); from service.cli import main; main()"
+_PROGRAM = "import os; os.nice({niceness}); from service.cli import main; main()"
 """Gives way from its first step on: to load the command takes longer than to evaluate thousands of decisions."""
-_COMMAND = ("-P", "-c", _PROGRAM, "policy", "shadow", "follow", "--on-leash")
-"""Without -P it would run what lies in the working directory under the name of a module."""
+_ARGUMENTS = ("policy", "shadow", "follow", "--on-leash")
 
 
 @dataclass(slots=True, kw_only=True)
 class ShadowKeeper:
     """Starts the process, starts it again when it fails, and ends it. None of that ever harms the worker.
 
-    The process holds the other end of a pipe of ours; the kernel closes it when we are gone, and then it ends itself.
+    `niceness` is how far it steps back behind others, 0 to 19. It holds the other end of a pipe of ours; the kernel
+    closes it when we are gone, and then it ends itself.
     """
 
     engine: AsyncEngine
     environment: Mapping[str, str]
+    niceness: int
     metrics: Metrics
     _process: asyncio.subprocess.Process | None = None
     _started_at: float = 0.0
@@ -73,7 +74,8 @@ class ShadowKeeper:
         self._started_at = asyncio.get_running_loop().time()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *_COMMAND),
+                # Without -P it would run what lies in the working directory under the name of a module.
+                *(sys.executable, "-P", "-c", _PROGRAM.format(niceness=self.niceness), *_ARGUMENTS),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env={**os.environ, **self.environment},
