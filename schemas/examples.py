@@ -193,7 +193,7 @@ QUARANTINED: Json = {
     "seq": 813,
     "quarantine_id": "c9f0f895-fb98-5b91-99f5-1fd0297e236d",
     "reason": "INVALID_DATA",
-    "detail": "/data/version: int_type",
+    "detail": "/data/version: expected a whole number, got text",
     "account_id": "acct-1",
     "source": "/crm",
     "event_id": "evt-2",

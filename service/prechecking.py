@@ -1,5 +1,6 @@
 """A prospect is decided before there is an account: nothing is kept of it but that it was asked for, and by whom."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
@@ -23,6 +24,7 @@ from service.ledger.policies import read_pin
 from service.ledger.subjects import ACCOUNT
 from service.normalise import NOTHING, account_facts, contract_facts, standing_facts, user_facts
 from service.policies.refusal import suggestion
+from service.wrong_values import wrong
 
 PROSPECT = "prospect"
 """The account, user and contract id of a prospect, unless it brings its own."""
@@ -74,6 +76,19 @@ def read_prospect(tree: dict[str, object], said_on: date) -> Prospect:
     return Prospect(account_id=data.account_id, subject_id=subject_id, facts=facts)
 
 
+def no_codes(prospect: Prospect, tree: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Fields of the description that hold no country or region, each with what stands there instead."""
+    unreadable = prospect.facts.values.get("customer.unreadable_places")
+    named = unreadable if isinstance(unreadable, Collection) and not isinstance(unreadable, str) else ()
+    parts = {"": tree, "/user": tree.get("user"), "/contract": tree.get("contract")}
+    found = []
+    for where, part in parts.items():
+        for name, value in part.items() if isinstance(part, Mapping) else ():
+            if name in named and isinstance(value, str | list):
+                found.append((f"{where}/{name}", value if isinstance(value, str) else ", ".join(map(str, value))))
+    return found
+
+
 def decide_prospect(prospect: Prospect, policy: Policy, as_of: datetime, by: str) -> Body:
     """What the policy would decide, in the form of a decision that was never made."""
     header = header_of(
@@ -123,6 +138,6 @@ def _read(model: type[Model], fields: object, ids: dict[str, str], where: str) -
     try:
         return model.model_validate_json(orjson.dumps({"version": 1, **ids, **fields}))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         path = "".join(f"/{part}" for part in first["loc"])
-        raise BadProspect(f"{where}{path}: {first['msg']}") from None
+        raise BadProspect(f"{where}{path}: {wrong(first)}") from None

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.catalog import INPUT_EVENTS, EventData, input_event
 from schemas.topics import topic_of
 from schemas.values import Identifier, Input
+from service.wrong_values import wrong
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32  # No value lies more levels below the document.
@@ -225,15 +226,15 @@ def _unknown_type(event_type: str) -> _Fault:
 
 
 def _invalid(error: ValidationError) -> _Fault:
-    """Where and what kind: JSON pointer (RFC 6901) and pydantic's error type, of the first fault."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    """Where and what: JSON pointer (RFC 6901) and what was expected there, of the first fault; nothing of the value."""
+    first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return _Fault("NOT_JSON", "expected one JSON object (RFC 8259)")
     # Names that are not ours (keys of a map) may be somebody's name, so they are not repeated.
     path = [str(part) if isinstance(part, int) or part in _FIELD_NAMES else "*" for part in first["loc"]]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     reason = "INVALID_DATA" if path[:1] == ["data"] else "NOT_CLOUDEVENT"
-    return _Fault(reason, f"/{'/'.join(path)}: {first['type']}{more}")
+    return _Fault(reason, f"/{'/'.join(path)}: {wrong(first)}{more}")
 
 
 def _unreadable(record: Record, digest: bytes, fault: _Fault, document: dict[str, object]) -> Unreadable:

@@ -15,16 +15,31 @@ from service.decide.policy import Policy
 
 OUTCOMES = tuple(OUTCOME_WORDS.values())
 """From the least strict to the strictest."""
+IN_PART, DENIED_IN_PART = "in part", "deny in part"
+ANSWERS = ("approve", IN_PART, "hold", DENIED_IN_PART, "deny")
+"""Outcomes with access, from the least strict to the strictest; a hold or denial with partial access is one in part."""
+_PARTIAL = {"hold": IN_PART, "deny": DENIED_IN_PART}
+_OUTCOMES = {answer: outcome for outcome, answer in _PARTIAL.items()}
 _COUNTRY_FACTS = ("customer.headquartered_in", "customer.organized_in", "customer.billing_in")
 NOWHERE = "unknown"
 """The country of a customer that has told none."""
 
 
 class Change(NamedTuple):
-    """From the outcome that was decided to the one that the candidate gives; equal ones are a change too, of none."""
+    """From the answer that was decided to the one that the candidate gives; equal ones are a change too, of none."""
 
     before: str
     after: str
+
+    @property
+    def outcomes(self) -> "Change":
+        """The same without regard to access."""
+        return Change(_OUTCOMES.get(self.before, self.before), _OUTCOMES.get(self.after, self.after))
+
+
+def answer_of(outcome: str, access: str) -> str:
+    """One of `ANSWERS`."""
+    return _PARTIAL.get(outcome, outcome) if access == "partial" else outcome
 
 
 class Standing(Protocol):
@@ -43,6 +58,10 @@ class Standing(Protocol):
         """What was decided."""
 
     @property
+    def access(self) -> str:
+        """How much of what was asked for."""
+
+    @property
     def facts(self) -> bytes | None:
         """On what."""
 
@@ -56,14 +75,23 @@ class Why(NamedTuple):
     clears: tuple[str, ...]
 
 
+class SampleItem(NamedTuple):
+    """What the candidate would give for one item."""
+
+    model: str
+    delivery: str
+    outcome: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One subject whose outcome would change, with the candidate's reasons."""
+    """One subject whose answer would change, with the candidate's reasons, and its outcome for each item."""
 
     account_id: str
     subject_id: str
     country: str
     why: tuple[Why, ...]
+    items: tuple[SampleItem, ...]
 
 
 # Functions with names, since a tally travels between processes.
@@ -85,8 +113,7 @@ class Tally:
 
     `erased` were decided on facts that are gone, and `unreadable` on facts that this release cannot read: neither can
     be simulated, so neither is in any other count. `errors` are those on which a candidate in shadow met a bug.
-    `access` counts, by what is granted before and after, where only that differs; a shadow knows it, a simulation does
-    not.
+    `access` counts, by what is granted before and after, where only that differs; a shadow alone fills it.
     """
 
     changes: Counter[Change] = field(default_factory=Counter)
@@ -106,7 +133,7 @@ class Tally:
 
     @property
     def changed(self) -> int:
-        """How many would come to another outcome."""
+        """How many would come to another outcome, or to other access."""
         return sum(count for change, count in self.changes.items() if change.before != change.after)
 
     def add(self, other: "Tally", most_samples: int) -> None:
@@ -126,6 +153,12 @@ class Tally:
         self.unreadable += other.unreadable
 
 
+def answers_of(tally: Tally) -> list[str]:
+    """The answers to tell of, from the least strict on; one in part that nobody has is left out."""
+    seen = {answer for change, count in tally.changes.items() if count for answer in change}
+    return [answer for answer in ANSWERS if answer in seen or answer not in _OUTCOMES]
+
+
 def simulate(policy: Policy, decided: Sequence[Standing], as_of: datetime, most_samples: int) -> Tally:
     """Decide them all again under `policy` as of one instant, on the facts they were decided on."""
     tally = Tally()
@@ -139,7 +172,9 @@ def simulate(policy: Policy, decided: Sequence[Standing], as_of: datetime, most_
             tally.unreadable += 1
             continue
         verdict = evaluate(facts, policy, as_of)
-        change = Change(one.outcome, OUTCOME_WORDS[verdict.outcome])
+        change = Change(
+            answer_of(one.outcome, one.access), answer_of(OUTCOME_WORDS[verdict.outcome], verdict.access.value)
+        )
         count_change(tally, change, facts, {reason.rule for reason in verdict.reasons})
         if change.before != change.after and len(tally.samples[change]) < most_samples:
             tally.samples[change].append(sample_of(one, facts, verdict, policy))
@@ -163,7 +198,8 @@ def sample_of(one: Standing, facts: Facts, verdict: Verdict, policy: Policy) -> 
         Why(reason.rule, reason.result.value, reason.missing, policy.rule(reason.rule).clears)
         for reason in verdict.reasons
     )
-    return Sample(account_id=one.account_id, subject_id=one.subject_id, country=_country(facts), why=why)
+    items = tuple(SampleItem(item.model, item.delivery, OUTCOME_WORDS[item.outcome]) for item in verdict.items)
+    return Sample(account_id=one.account_id, subject_id=one.subject_id, country=_country(facts), why=why, items=items)
 
 
 def _country(facts: Facts) -> str:

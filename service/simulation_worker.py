@@ -13,7 +13,7 @@ from service.decide.policy import Policy
 from service.policies import load_resolved
 from service.simulation import Tally, simulate
 
-Packed = Sequence[tuple[str, str, str, bytes | None]]
+Packed = Sequence[tuple[str, str, str, str, bytes | None]]
 
 
 class Handed(NamedTuple):
@@ -22,6 +22,7 @@ class Handed(NamedTuple):
     account_id: str
     subject_id: str
     outcome: str
+    access: str
     facts: bytes | None
 
 

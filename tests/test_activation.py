@@ -131,10 +131,28 @@ async def test_a_version_that_was_never_in_force_cannot_be_gone_back_to(ledger: 
         await put(ledger, small_policy("2"), rollback=True)
 
 
-async def test_what_is_in_force_may_be_activated_again(ledger: Ledger) -> None:
-    await put(ledger, small_policy())
+@pytest.mark.parametrize("rollback", [False, True])
+async def test_activating_what_is_in_force_stores_nothing_and_says_since_when_it_is(
+    ledger: Ledger, *, rollback: bool
+) -> None:
+    (begun,) = await ledger.rows("SELECT effective_at FROM ledger.policy_activation")
+    entries = len(await ledger.journal("policy_activated"))
+    assert await put(ledger, small_policy(), rollback=rollback) == begun.effective_at
+    assert await put(ledger, small_policy(), at=datetime(2099, 1, 1, tzinfo=UTC)) == begun.effective_at
     async with ledger.engine("auditor").connect() as tx:
         assert [one.version for one in await list_policies(tx) if one.in_force] == ["1"]
+        assert len(await list_activations(tx)) == 1
+    assert len(await ledger.journal("policy_activated")) == entries
+    assert await ledger.replay() == []
+
+
+async def test_what_is_in_force_may_be_planned_again_for_after_another(ledger: Ledger) -> None:
+    between, after = datetime(2099, 1, 1, tzinfo=UTC), datetime(2099, 1, 2, tzinfo=UTC)
+    await put(ledger, small_policy("2", held="fable-5"), at=between)
+    assert await put(ledger, small_policy(), at=after, rollback=True) == after
+    assert await put(ledger, small_policy("2", held="fable-5"), at=between + timedelta(hours=1)) == between
+    async with ledger.engine("auditor").connect() as tx:
+        assert [one.effective_at for one in await list_activations(tx)][1:] == [between, after]
 
 
 async def test_a_cancelled_activation_never_begins(ledger: Ledger) -> None:

@@ -118,7 +118,7 @@ async def test_a_document_whose_case_fails_is_not_published(cli: Cli, small_file
 
 async def test_policy_test_names_every_failure_and_exits_1(cli: Cli, small_file: Path) -> None:
     held = await cli("policy", "test", str(small_file.parent))
-    assert (held.code, held.out.splitlines()[-1]) == (0, "1 document, 0 cases: all hold.")
+    assert (held.code, held.out.splitlines()[-1]) == (0, "1 document: no cases.")
     _write(small_file, _SMALL_1 + _FAILING_CASE)
     _write(small_file.parent / "worse.yaml", "policy: [")
     failed = await cli("policy", "test", str(small_file.parent))
@@ -207,9 +207,9 @@ async def test_a_version_without_cases_is_warned_of_and_changed_cases_of_its_par
         assert answer.code == 0
         warning, change = answer.err.splitlines()
         assert warning.startswith("warning: 2 has no cases")
-        assert "case 'a London bank is approved': was approve, is hold (found: letter hit)" in change
+        assert change == ("note: 2: 1 case of the parent comes out differently, as a new rule must; --json lists it")
     *_, told = (await cli("policy", "test", child, "--json")).json
-    assert "a London bank is approved" in told["changes"]
+    assert "case 'a London bank is approved': was approve, is hold (found: letter hit)" in told["changes"]
 
 
 # ---------------------------------------------------------------------------------------------------- misuse
@@ -654,6 +654,16 @@ async def test_an_invalid_event_is_not_sent_and_neither_are_the_others(
     assert f"{file}:3: " in first
     assert "/data/version" in first
     assert "nothing sent: 1 of 2 events would be quarantined" in last
+
+
+async def test_of_many_invalid_events_the_first_are_told_and_how_many_more(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes((to_bytes(signed_up(version="one")) + b"\n") * 25)
+    answer = await cli("events", "send", str(file))
+    *told, more, last = answer.err.splitlines()
+    assert told[-1] == f"{file}:20: INVALID_DATA: /data/version: expected a whole number, got text"
+    assert (len(told), more) == (20, "and 5 more")
+    assert "25 of 25 events" in last
 
 
 async def test_an_unreachable_broker_is_named_with_its_setting(

@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from random import Random
 
 import psutil
 import pytest
+from rich.console import Console
 
 from service.demo import cast
 from service.demo.faults import FAULTS
 from service.demo.message import Message
 from service.demo.population import populate
-from service.demo.tally import tally
+from service.demo.published import Published
+from service.demo.run import Account
+from service.demo.summary import last_words, next_steps
+from service.demo.tally import Tally, tally
 from service.reading import Event, Record, Unreadable, read
 from tests.events import signed_up
 from tests.ledger import Ledger
@@ -99,6 +105,22 @@ async def test_what_is_lost_or_decided_twice_is_counted(ledger: Ledger) -> None:
     )
     async with ledger.engine("auditor").connect() as tx:
         assert (await tally(tx, places)).decided_twice == 1
+
+
+def test_the_next_steps_are_said_once_after_both_halves() -> None:
+    counts = dict.fromkeys((one.name for one in fields(Tally) if one.name != "policy_versions"), 1)
+    account = Account(
+        tally=Tally(**counts, policy_versions=[]),
+        published=Published(decisions=1, statuses=1, differences=0),
+        replay_differences=0,
+        seconds=1.0,
+    )
+    out = StringIO()
+    last_words(Console(file=out, width=160), account)
+    assert "exportgate demo --june" in out.getvalue()
+    assert "What to try next" not in out.getvalue()
+    next_steps(Console(file=out, width=160))
+    assert out.getvalue().count("What to try next") == 1
 
 
 def demo(*arguments: str) -> list[str]:

@@ -11,7 +11,7 @@ from service.decide.decision import Outcome
 from service.decide.evaluate import evaluate
 from service.policies import LoadedPolicy, load_file
 from service.policies.counterexample import Counterexample, Search, search
-from service.policies.diff import Change, changed_rules, changes
+from service.policies.diff import Change, altered, changed_rules, changes
 from service.policies.load import load_document
 from tests.commands import Cli
 from tests.policies import SMALL, nothing_beside
@@ -179,3 +179,30 @@ async def test_a_person_reads_the_smallest_customer_on_whom_two_versions_differ(
     (told,) = (await cli("policy", "diff", *files, "--json")).json
     assert told["only_first_approves"]["changed"] == {"account.payment_terms_days": 61}
     assert told["only_second_approves"] is None
+
+
+@pytest.mark.embedded
+async def test_a_condition_that_changed_is_told_by_its_clauses_that_differ_and_nothing_is_cut(cli: Cli) -> None:
+    files = [str(POLICIES / f"{version}.yaml") for version in ("2026-06-12", "2026-06-26")]
+    told = (await cli("policy", "diff", *files)).out
+    assert "..." not in told
+    lines = told.partition("rule foreign_person_named_models, when:")[2].partition("\n\n")[0].split("\n")[1:]
+    assert lines[:2] == ["    all:", "  +   not:"]
+    assert "  +       {fact: account.id, in: trusted_partners}" in lines
+    assert not [line for line in lines if "affected_models" in line or line.startswith("  -")]
+    assert (
+        "For mythos-5, a place on the list of trusted partners; it covers the partner itself, and no other party"
+        in (" ".join(told.split()))
+    )
+
+
+def test_of_two_conditions_only_what_differs_is_told_with_what_encloses_it() -> None:
+    same, old, new = ({"fact": "customer.type", "is": name} for name in ("individual", "government", "organization"))
+    assert altered({"all": [same, {"any": [old, same]}]}, {"all": [same, {"any": [new, same]}]}) == [
+        "  all:",
+        "    any:",
+        "-     {fact: customer.type, is: government}",
+        "+     {fact: customer.type, is: organization}",
+    ]
+    assert altered(["a", "b"], ["b", "c"]) == ["- a", "+ c"]
+    assert altered(None, "text") == ["+ text"]

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from io import StringIO
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from service.demo.chapters import BEFORE, CHAPTERS
+from service.demo.chapters import BEFORE, CHAPTERS, enact, look
+from service.demo.june_screen import show_said, show_typed
+from service.demo.shell import Step
 from service.demo.watched import BANK, CRIMEAN, PARTNER
 from tests.test_demo import ROOT, demo, shell
 
@@ -74,7 +79,7 @@ def test_the_letters_hold_by_their_rule_and_the_lifting_drops_it(june: dict[str,
 
 
 def test_every_version_is_drafted_looked_at_published_signed_twice_and_activated(june: dict[str, Any]) -> None:
-    whole = ["new", "lint", "test", "diff", "simulate", "publish", "sign", "sign", "activate"]
+    whole = ["new", "lint", "test", "diff", "simulate", "publish", "sign", "diff", "sign", "activate"]
     for version in VERSIONS:
         good = [step for step in steps(june, version) if not step["refused"]]
         assert verbs(good) == whole
@@ -91,12 +96,43 @@ def test_neither_the_author_nor_one_person_alone_can_put_it_in_force(june: dict[
 
 def test_every_command_says_which_one_comes_next(june: dict[str, Any]) -> None:
     for version in VERSIONS:
-        new, *_, publish, first, second, activate = [one for one in steps(june, version) if not one["refused"]]
+        new, *_, publish, first, _, second, activate = [one for one in steps(june, version) if not one["refused"]]
         assert f"exportgate policy publish {version}.yaml" in new["said"][-1]
         assert publish["said"][-1].startswith(f"  exportgate policy sign {version} ")
         assert first["said"][-1].startswith(f"  exportgate policy sign {version} ")
         assert second["said"][-1].startswith(f"  exportgate policy activate {version} ")
         assert activate["said"][0].startswith(f"{version} is in force from ")
+
+
+def test_the_second_signer_reads_what_is_published_against_what_is_in_force(june: dict[str, Any]) -> None:
+    for before, version in pairwise([BEFORE, *VERSIONS]):
+        *_, read, second, _ = [one for one in steps(june, version) if not one["refused"]]
+        assert read["command"] == f"exportgate policy diff {before} {version}"
+        assert " sign " in second["command"]
+        assert any(line.split()[0] in ("rule", "group") for line in read["said"] if line.strip())
+
+
+def test_the_list_of_signers_is_signed_where_each_key_is(june: dict[str, Any]) -> None:
+    signed, published = [step["command"] for step in steps(june, None) if " signers " in step["command"]]
+    assert signed == "exportgate policy signers sign signers.yaml --key bob.pem > bob.json"
+    assert published.endswith("--by ann --key ann.pem --signature bob.json")
+
+
+def test_the_first_version_is_shown_in_full_and_the_later_ones_repeat_nothing() -> None:
+    out = StringIO()
+    screen = Console(file=out, width=100)
+    for typed in (*look(CHAPTERS[0], None), *enact(CHAPTERS[0], brief=False), *look(CHAPTERS[1], "then")):
+        said = ["first", *(f"line {number}" for number in range(40)), "last"]
+        step = Step(
+            version=None, command=typed.command, why=typed.why, refused=False, exit_code=0, seconds=1, said=said
+        )
+        show_typed(screen, typed)
+        show_said(screen, step, typed)
+        told = out.getvalue()
+        assert typed.command in " ".join(told.split())
+        assert told.count("\n") == 1 if typed.brief else "line 39\n    last\n" in told
+        out.seek(0)
+        out.truncate()
 
 
 def test_each_version_takes_less_than_five_minutes_of_commands(june: dict[str, Any]) -> None:

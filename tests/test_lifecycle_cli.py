@@ -1,10 +1,12 @@
 """The whole way of a version on the command line: keys, signers, two signatures, in force, cancelled, gone back to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.commands import Answer, Cli, refused
 from tests.events import account, event, signed_up
@@ -77,6 +79,7 @@ async def test_from_the_key_to_the_version_in_force(
     assert "Nobody's signature is demanded yet" in plain((await cli("policy", "list")).out)
     first = await cli("policy", "activate", "1", *WHO)
     assert "Nobody's signature is demanded yet" in plain(first.out)
+    await empty_ledger.decide(signed_up())
     assert "Nobody's signature is demanded yet" in (await cli("policy", "signers", "list")).out
     keys = await signers(cli, tmp_path)
     assert [one["name"] for one in (await cli("policy", "signers", "list", "--json")).json] == list(PEOPLE)
@@ -98,13 +101,14 @@ async def test_from_the_key_to_the_version_in_force(
     activated = await cli("policy", "activate", "2", *WHO)
     assert (activated.code, activated.err) == (0, "")
     assert "Signed by bob and cleo.\nWhat was decided before stands" in activated.out
-    assert activated.out.endswith("  exportgate policy simulate 2\n")
+    assert "something new comes about it; 1 approval stands. Whom it would change:" in plain(activated.out)
+    assert activated.out.endswith("  exportgate policy simulate 2 --samples 1000 --json\n")
     assert await in_force(cli) == ["2"]
     listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
     assert (listed["2"]["signed_by"], listed["2"]["signatures_demanded"]) == (["bob", "cleo"], True)
     assert "bob, cleo" in (await cli("policy", "list")).out
-    await empty_ledger.decide(signed_up())
-    assert [row[2] for row in await empty_ledger.decisions()] == ["hold"]
+    await empty_ledger.decide(event("account.updated.v1", account(version=2), id="u"))
+    assert [row[2] for row in await empty_ledger.decisions()] == ["approve", "hold"]
     assert (await cli("replay")).code == 0
 
 
@@ -119,7 +123,13 @@ async def test_what_must_not_be_signed_is_refused(
         ("ann", keys["ann"], "1", 1, "an author does not approve; ask somebody else"),
         ("bob", keys["cleo"], "1", 1, "the key is not the one that is listed for bob"),
         ("bob", stranger, "1", 1, "the key is not the one that is listed for bob"),
-        ("bbo", keys["bob"], "1", 1, "bbo is not on the list of signers (did you mean 'bob'?)"),
+        (
+            "bbo",
+            keys["bob"],
+            "1",
+            1,
+            "bbo is not on the list of signers (did you mean 'bob'?); on it are: ann, bob, cleo",
+        ),
         ("bob", keys["bob"], "ab" * 32, 2, "is published"),
         ("bob", str(tmp_path / "gone.pem"), "1", 2, "gone.pem cannot be read: No such file or directory"),
         ("bob", documents["1"], "1", 2, "chmod 600"),
@@ -150,7 +160,7 @@ async def test_a_list_that_too_few_have_signed_is_refused(cli: Cli, tmp_path: Pa
     refused(again, 1, "was published before")
     file.write_text(file.read_text().replace("first", "second"))
     one = await cli("policy", "signers", "publish", str(file), "--by", "ann", "--key", keys["ann"])
-    refused(one, 1, "needs the keys of 2 people of the list in force")
+    refused(one, 1, "needs the keys of 2 people of the list in force, and 1 came (ann)")
     file.write_text("signers: [")
     refused(
         await cli("policy", "signers", "publish", str(file), "--by", "ann", "--key", keys["ann"]), 2, "signers.yaml"
@@ -299,3 +309,173 @@ async def test_the_same_version_with_other_bytes_is_refused_whoever_signed(
     await sign(cli, "2", "bob", "cleo", keys=keys)
     (tmp_path / "2.yaml").write_text(SMALL.format(version="2", held="nothing"))
     refused(await cli("policy", "publish", documents["2"], "--by", "ann"), 1, "published already with other content")
+
+
+async def without_cleo(cli: Cli, folder: Path, keys: dict[str, str]) -> tuple[Path, Answer]:
+    """Publish a list in which dan takes the place of cleo."""
+    keys["dan"], public = await made_key(cli, folder, "dan")
+    before = (folder / "signers.yaml").read_text().replace("first", "second")
+    kept = [line for line in before.splitlines() if "cleo" not in line]
+    file = folder / "second.yaml"
+    dan = f'  - {{name: dan, public_key: "{public}", valid_from: "2026-01-01T00:00:00Z"}}'
+    file.write_text("\n".join([*kept, dan]))
+    answer = await cli("policy", "signers", "publish", str(file), "--by", "ann",
+                       "--key", keys["ann"], "--key", keys["bob"])  # fmt: skip
+    assert answer.code == 0, answer
+    return file, answer
+
+
+async def test_who_no_longer_counts_is_named_wherever_signatures_are_told(
+    cli: Cli, documents: Mapping[str, str], tmp_path: Path
+) -> None:
+    keys = await signers(cli, tmp_path)
+    for version in "123":
+        await publish(cli, documents, version)
+    for version in "12":
+        await sign(cli, version, "bob", "cleo", keys=keys)
+        await cli("policy", "activate", version, *WHO)
+    await sign(cli, "3", "cleo", keys=keys)
+    _, told = await without_cleo(cli, tmp_path, keys)
+    one, two = (line for line in told.err.splitlines() if "count now: bob (cleo: no longer a signer)" in line)
+    assert one.startswith("1 was signed by enough, but fewer than 2 of those who signed count now")
+    assert two.startswith("2 is in force and goes on deciding, but fewer than 2 of those who signed count now")
+    listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
+    assert listed["1"]["signed_by"] == ["bob"]
+    assert listed["1"]["signatures_that_do_not_count"] == [{"name": "cleo", "why": "no longer a signer"}]
+    assert listed["3"]["signed_by"] == []
+    assert "bob (cleo: no longer" in plain((await cli("policy", "list")).out)
+    refused(await cli("policy", "rollback", "--to", "1", *WHO), 1, "has 1, bob (cleo: no longer a signer)")
+    loud = await cli("policy", "rollback", "--to", "1", *WHO, "--emergency")
+    assert loud.err.startswith("EMERGENCY: one signature only.")
+    assert (await cli("policy", "list")).out.count("EMERGENCY") == 1
+    await sign(cli, "1", "dan", keys=keys)
+    assert "EMERGENCY" not in (await cli("policy", "list")).out
+
+
+async def test_an_emergency_that_is_none_is_called_so(cli: Cli, documents: Mapping[str, str], tmp_path: Path) -> None:
+    keys = await signers(cli, tmp_path)
+    await publish(cli, documents, "1")
+    await sign(cli, "1", "bob", "cleo", keys=keys)
+    done = await cli("policy", "activate", "1", *WHO, "--emergency")
+    assert (done.code, done.err) == (
+        0,
+        "note: --emergency was not needed: bob and cleo have signed. It is stored as an ordinary activation.\n",
+    )
+    (listed,) = (await cli("policy", "list", "--json")).json
+    assert (listed["spells"][0]["emergency"], listed["countersignature_due_by"]) == (False, None)
+
+
+async def test_who_signs_for_a_list_sees_whom_it_adds_removes_and_changes(cli: Cli, tmp_path: Path) -> None:
+    keys = await signers(cli, tmp_path)
+    file, published = await without_cleo(cli, tmp_path, keys)
+    assert "list second, against the list first: removes cleo\n" in published.err
+    assert "list second, against the list first: adds dan, ed25519:" in published.err
+    text = file.read_text().replace("second", "third")
+    until = text.replace("name: bob, public_key", 'name: bob, valid_until: "2099-01-01T00:00:00Z", public_key')
+    file.write_text(until)
+    told = await cli("policy", "signers", "sign", str(file), "--key", keys["dan"])
+    assert told.json[0]["name"] == "dan"
+    assert told.err == (
+        "list third, against the list second: changes the dates of bob: from 2026-01-01T00:00:00.000000Z until "
+        "2099-01-01T00:00:00.000000Z, was from 2026-01-01T00:00:00.000000Z without an end\n"
+    )
+    _, other = await made_key(cli, tmp_path, "other")
+    bob = next(line for line in text.splitlines() if "name: bob" in line).split('"')[1]
+    file.write_text(text.replace(bob, other))
+    told = await cli("policy", "signers", "sign", str(file), "--key", keys["dan"])
+    assert told.err == f"list third, against the list second: changes the key of bob to {other}\n"
+    file.write_text(text)
+    told = await cli("policy", "signers", "sign", str(file), "--key", keys["dan"])
+    assert told.err == "list third, against the list second: changes nobody\n"
+
+
+async def test_the_list_of_signers_says_which_it_is_and_who_signed_for_it(cli: Cli, tmp_path: Path) -> None:
+    assert (await cli("policy", "signers", "list", "--json")).out == ""
+    await signers(cli, tmp_path)
+    of = (await cli("policy", "signers", "list", "--json")).json[0]["list"]
+    assert (of["title"], of["signed_by"], of["published_by"]) == ("first", ["ann", "bob"], "ann")
+    told = plain((await cli("policy", "signers", "list")).out)
+    assert told.startswith(f"List first ({of['sha256']}), signed by ann and bob, published by ann on ")
+
+
+async def test_a_version_is_named_by_the_first_twelve_digits_of_its_sha256(
+    cli: Cli, documents: Mapping[str, str]
+) -> None:
+    (told,) = (await cli("policy", "publish", documents["1"], "--by", "ann", "--json")).json
+    digits = told["sha256"][:12]
+    done = await cli("policy", "activate", digits, *WHO)
+    assert done.out.startswith("1 is in force from")
+    assert (await cli("policy", "show", digits)).out == (await cli("policy", "show", "1")).out
+    refused(await cli("policy", "show", digits[:11]), 2, f"no version '{digits[:11]}' is published")
+    refused(await cli("policy", "show", "Z" * 64), 2, "is published")
+
+
+async def test_what_could_be_two_versions_is_neither(
+    cli: Cli, empty_ledger: Ledger, documents: Mapping[str, str]
+) -> None:
+    await publish(cli, documents, "1")
+    await empty_ledger.tamper(
+        "INSERT INTO ledger.policy (sha256, name, version, document, resolved, published_by) SELECT "
+        "substr(sha256, 1, 6) || substr(sha256('x'), 7), name, 'x', document, resolved, 'mallory' FROM ledger.policy"
+    )
+    (row,) = await empty_ledger.rows("SELECT encode(sha256, 'hex') AS sha256 FROM ledger.policy WHERE version = '1'")
+    refused(await cli("policy", "show", row.sha256[:12]), 2, "may be any of 2 versions; give the whole sha256")
+    assert (await cli("policy", "show", row.sha256)).code == 0
+
+
+async def test_activating_what_is_in_force_says_so_and_the_list_says_now_beside_its_spell(
+    cli: Cli, documents: Mapping[str, str]
+) -> None:
+    for version in "12":
+        await publish(cli, documents, version)
+        await cli("policy", "activate", version, *WHO)
+    await cli("policy", "rollback", "--to", "1", *WHO)
+    for command in (("activate", "1"), ("rollback", "--to", "1")):
+        again = await cli("policy", *command, *WHO)
+        assert (again.code, again.err) == (0, "")
+        assert plain(again.out).startswith("1 is in force already, since ")
+        assert again.out.endswith("Nothing was stored.\n")
+    (told,) = (await cli("policy", "activate", "1", *WHO, "--json")).json
+    assert (told["stored"], told["version"]) == (False, "1")
+    for version, at in (("2", "2099-01-01T00:00:00Z"), ("1", "2099-01-02T00:00:00Z")):
+        assert (await cli("policy", "rollback", "--to", version, *WHO, "--at", at)).code == 0
+    again = await cli("policy", "rollback", "--to", "2", *WHO, "--at", "2099-01-01T12:00:00Z")
+    assert "2 is to be in force then already, since 1 January 2099" in plain(again.out)
+    listed = {row["version"]: row for row in (await cli("policy", "list", "--json")).json}
+    assert [spell["in_force"] for spell in listed["1"]["spells"]] == [False, True, False]
+    assert [spell["in_force"] for spell in listed["2"]["spells"]] == [False, False]
+    in_table = plain((await cli("policy", "list")).out)
+    assert in_table.count("NOW: ") == 1
+
+
+@pytest.fixture
+async def officer(empty_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """The name of the login that commands use: one that is a policy officer and nothing else."""
+    superuser, url = create_async_engine(empty_ledger.superuser_url), make_url(empty_ledger.superuser_url)
+    name = f"officer-{url.database}"
+    async with superuser.begin() as tx:
+        await tx.execute(text(f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'"))
+        await tx.execute(text(f'GRANT exportgate_policy_officer TO "{name}"'))
+    own = url.set(username=name, password="secret").render_as_string(hide_password=False)
+    monkeypatch.setenv("EXPORTGATE_DATABASE_URL", own)
+    yield name
+    async with superuser.begin() as tx:
+        await tx.execute(text(f'DROP ROLE "{name}"'))
+    await superuser.dispose()
+
+
+async def test_a_policy_officer_who_is_nothing_else_publishes_signs_and_activates(
+    cli: Cli, officer: str, documents: Mapping[str, str]
+) -> None:
+    told = await cli("policy", "publish", documents["1"], "--by", "ann")
+    assert (told.code, told.err.count("error")) == (0, 0)
+    assert told.out.endswith("  exportgate policy activate 1 --by NAME --reason TEXT\n")
+    done = await cli("policy", "activate", "1", *WHO)
+    assert (done.code, done.err) == (0, "")
+    assert "0 approvals stand" in plain(done.out)
+    shadow = await cli("policy", "shadow", "start", documents["2"], *WHO)
+    assert (shadow.code, shadow.err) == (0, "")
+    grant = (
+        f'does not let "{officer}" act as exportgate_auditor; have it granted: GRANT exportgate_auditor TO "{officer}"'
+    )
+    refused(await cli("policy", "list"), 1, grant)

@@ -296,6 +296,28 @@ def test_a_child_that_makes_a_model_of_its_parent_milder_is_warned_of(entry: str
     assert all(one.what.startswith(words) for one, words in zip(told, found, strict=True))
 
 
+@pytest.mark.parametrize(
+    "groups, rules, gone",
+    [
+        ("{g: [model-2]}", "", "model-1"),
+        ("{g: [{value: model-1, to: '2027-01-01T00:00:00Z'}, model-2]}", "", "model-1"),
+        ("{g: [model-1, model-2, model-3]}", "", None),
+        ("{other: [model-2]}", "", None),
+        ("{g: [model-2]}", "drop: [r]\n", None),
+    ],
+    ids=["smaller", "for a time", "larger", "another name", "no rule left"],
+)
+def test_a_group_that_loses_members_which_a_parents_rule_asks_for_is_warned_of(
+    groups: str, rules: str, gone: str | None
+) -> None:
+    rule = rule_text("{fact: item.model, in: g}", more="outcome: deny\nscope: item")
+    parent = f"{HEAD}groups: {{g: [model-1, model-2]}}\nrules:\n{rule}"
+    child = HEAD.replace('version: "1"', 'version: "2"') + f'extends: "1"\ngroups: {groups}\n{rules}'
+    told = [one for one in lint(load_text(child, **{"1": parent})) if one.check == "group_shrinks"]
+    assert [(one.level, one.place, one.about) for one in told] == [("warning", "p.yaml:9", "group g")] * bool(gone)
+    assert all(f"without {gone}, and r of the parent asks for it" in one.what for one in told)
+
+
 def test_a_finding_is_one_line_whatever_names_stand_in_the_document() -> None:
     policy = policy_of(rule_text('{fact: item.model, is: "model\\n3"}', more="outcome: deny\nscope: item"))
     (told,) = (str(one) for one in lint(policy) if one.check == "unknown_model")

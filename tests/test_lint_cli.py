@@ -1,6 +1,7 @@
 """`policy lint`, what `policy test` tells of coverage, and that `policy publish` refuses what lint calls an error."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from service import cli
 from tests.policies import MUST_HOLD
 
+SHIPPED = Path(__file__).parents[1] / "deploy" / "policies"
 CLEAN = """\
 policy: small
 version: "1"
@@ -97,13 +99,13 @@ def test_coverage_lists_what_no_case_shows_and_fails_only_where_that_is_asked_fo
     directory = _write(tmp_path, p=UNSHOWN)
     assert cli.run(["policy", "test", directory]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "1: 1 rule, its case holds",
-        "  shown by its cases: 0 of 1 rules hit, 1 of 1 clear",
+        "1: 1 rule, 1 case comes out as expected",
+        "  shown by its cases: rules hit 0 of 1, clear 1 of 1",
         "  p.yaml:9: rule unknown_account: no case hits it",
-        "1 document, 1 case: all hold.",
+        "1 document: 1 case comes out as expected.",
     ]
     assert cli.run(["policy", "test", directory, "--strict"]) == 1
-    assert capsys.readouterr().err == "error: 1 document, 1 case: all hold, and leave 1 thing unshown\n"
+    assert capsys.readouterr().err == "error: 1 document: 1 case comes out as expected, and 1 thing left unshown\n"
     assert cli.run(["policy", "test", directory, "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["coverage"] == {"hit": {"shown": 0, "wanted": 1}, "clear": {"shown": 1, "wanted": 1}}
@@ -114,3 +116,30 @@ def test_coverage_lists_what_no_case_shows_and_fails_only_where_that_is_asked_fo
 
 def test_cases_that_show_everything_pass_the_strictest_test(tmp_path: Path) -> None:
     assert cli.run(["policy", "test", _write(tmp_path, p=CLEAN), "--strict"]) == 0
+
+
+def test_own_rules_are_told_from_inherited_ones_and_cases_that_wait_from_those_that_do_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["policy", "test", str(SHIPPED / "2026-06-12.yaml")]) == 0
+    told = capsys.readouterr()
+    summary = "2026-06-12: 1 rule of its own (59 inherited), 28 cases come out as expected; 2 wait for authorizations"
+    assert summary in " ".join(told.out.split())
+    (note,) = told.err.splitlines()
+    assert re.fullmatch(
+        r"note: 2026-06-12: [0-9]+ cases of the parent come out differently, as a new rule must; --json lists them",
+        note,
+    )
+
+
+@pytest.mark.parametrize("name", ["catalogue.yaml", "country-groups.yaml"])
+@pytest.mark.parametrize("command", ["lint", "test"])
+def test_a_file_that_is_no_policy_is_called_so(name: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["policy", command, str(SHIPPED / name)]) == 1
+    assert f"{name}:1: this file is no policy document" in capsys.readouterr().err
+
+
+def test_publishing_a_directory_says_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["policy", "publish", str(SHIPPED), "--by", "ann"]) == 2
+    told = capsys.readouterr().err
+    assert "is a directory; name one document in it, such as " in told

@@ -7,6 +7,7 @@ import pytest
 
 from service.policies import load_file
 from service.policies.cases import run_cases
+from service.policies.lint_placeholders import PLACEHOLDER
 from tests.commands import Cli, refused
 from tests.policies import SMALL
 
@@ -23,7 +24,7 @@ def parent(tmp_path: Path) -> Path:
     return tmp_path / "2026-06-30.yaml"
 
 
-async def test_a_new_version_holds_its_cases_and_lints_as_it_stands(cli: Cli, parent: Path) -> None:
+async def test_a_new_version_holds_its_cases_and_lints_once_its_example_is_replaced(cli: Cli, parent: Path) -> None:
     answer = await cli("policy", "new", "2026-12-01", "--from", str(parent), "--title", "It's the letter: of December")
     assert (answer.code, answer.err) == (0, "")
     file = parent.parent / "2026-12-01.yaml"
@@ -31,9 +32,38 @@ async def test_a_new_version_holds_its_cases_and_lints_as_it_stands(cli: Cli, pa
     assert loaded.policy.title == "It's the letter: of December"
     assert [result.failure for result in run_cases(loaded.policy, loaded.cases)] == [None]
     linted = await cli("policy", "lint", str(file))
+    assert linted.code == 1
+    assert linted.err.count(f"it still says '{PLACEHOLDER}'") == 2
+    assert f"{file.name}:{_line(file, PLACEHOLDER)}: rules.title: " in linted.err
+    file.write_text(file.read_text().replace(PLACEHOLDER, "Of"))
+    linted = await cli("policy", "lint", str(file))
     assert linted.code == 0, linted
     for step in ("lint", "test", "diff", "simulate", "publish"):
         assert f"exportgate policy {step} " in answer.out
+
+
+def _line(file: Path, words: str) -> int:
+    lines = file.read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if words in line)
+
+
+async def test_an_untouched_draft_cannot_be_published(cli: Cli, parent: Path) -> None:
+    await cli("policy", "new", "2026-12-01", "--from", str(parent))
+    answer = await cli("policy", "publish", str(parent.with_stem("2026-12-01")), "--by", "ann")
+    assert answer.code == 1
+    assert f"it still says '{PLACEHOLDER}'" in answer.err
+    assert "not published: 2 errors" in answer.err
+
+
+async def test_a_draft_takes_no_group_and_no_rule_of_its_ancestors_away(cli: Cli, parent: Path) -> None:
+    before = load_file(parent)
+    for version in ("2026-12-01", "2026-12-02", "2026-12-03"):
+        await cli("policy", "new", version, "--from", str(parent))
+        child = load_file(parent.with_stem(version))
+        assert len(child.policy.rules) == len(before.policy.rules) + 1
+        assert len(child.policy.groups) == len(before.policy.groups) + 1
+        assert before.policy.groups.items() <= child.policy.groups.items()
+        parent, before = parent.with_stem(version), child
 
 
 async def test_a_version_that_exists_is_never_overwritten(cli: Cli, parent: Path) -> None:

@@ -86,7 +86,7 @@ async def test_a_contract_of_a_prospect_is_decided_by_another_version_when_asked
     "text, told",
     [
         ("organised_in: GB\n", "/organised_in: no such field (did you mean 'organized_in'?)"),
-        ("organized_in: 7\n", "/organized_in: Input should be a valid string"),
+        ("organized_in: 7\n", "/organized_in: expected text, got a whole number"),
         ("user: {user_id: u}\ncontract: {contract_id: c}\n", "ask about one at a time"),
         ("contract: London\n", "/contract: expected fields with their values"),
         ("- GB\n", "expected a mapping"),
@@ -98,6 +98,29 @@ async def test_a_wrong_description_is_refused_on_one_line(
     _describe(prospect, text)
     refused(await _ask(cli, prospect), 2, "this is no prospect", told)
     assert await ledger.journal("prechecked") == []
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        (LONDON.replace("billing_in: GB", "billing_in: UK"), "note: /billing_in: UK: no ISO 3166 code"),
+        (LONDON + "contract: {deliver_to: [GB, Atlantis]}\n", "note: /contract/deliver_to: GB, Atlantis: no ISO 3166"),
+    ],
+)
+async def test_a_field_that_holds_no_country_is_named_with_what_it_holds(
+    cli: Cli, ledger: Ledger, prospect: Path, text: str, told: str
+) -> None:
+    _describe(prospect, text)
+    answer = await _ask(cli, prospect)
+    assert answer.code == 0
+    assert answer.err.startswith(told)
+    noted = str(await ledger.journal("prechecked"))
+    assert "UK" not in noted
+    assert "Atlantis" not in noted
+
+
+async def test_help_says_that_a_name_belongs_to_it(cli: Cli) -> None:
+    assert "`legal_name`" in (await cli("policy", "precheck", "--help")).out
 
 
 async def test_without_a_policy_in_force_one_must_be_named(cli: Cli, prospect: Path) -> None:

@@ -91,7 +91,32 @@ def test_an_invalid_event_still_says_whose_it_is_and_which() -> None:
     result = reading(data_with(version=0), key=None)
     assert isinstance(result, Unreadable)
     assert (result.account_id, result.source, result.event_id) == ("acct-1", "/crm", "evt-1")
-    assert result.detail == "/data/version: greater_than_equal"
+    assert result.detail == "/data/version: expected at least 1"
+
+
+@pytest.mark.parametrize(
+    "value, detail",
+    [
+        (data_with(version="1"), "/data/version: expected a whole number, got text"),
+        (data_with(legal_name=7), "/data/legal_name: expected text, got a whole number"),
+        (data_with(parties={}), "/data/parties: expected a list, got an object"),
+        (data_with(legal_name="x" * 501), "/data/legal_name: expected text of at most 500 characters"),
+        (data_with(legal_name=""), "/data/legal_name: expected text of at least 1 character"),
+        (data_with(legal_name="x\n"), "/data/legal_name: expected text without control characters"),
+        (data_with(channel="fax"), "/data/channel: expected 'direct', 'marketplace' or 'reseller'"),
+        (swap('"version":1,', ""), "/data/version: is missing"),
+        (swap("12:00:00Z", "12:00:00"), "/time: expected a time with its zone, such as 2026-06-01T12:00:00Z"),
+    ],
+)
+def test_what_is_wrong_is_told_in_plain_words(value: bytes, detail: str) -> None:
+    result = reading(value)
+    assert isinstance(result, Unreadable)
+    assert result.detail == detail
+
+
+def test_no_detail_is_a_code_of_the_library() -> None:
+    details = [found.detail for value, _ in QUARANTINED.values() if isinstance(found := reading(value), Unreadable)]
+    assert [one for one in details if one.startswith("/") and " " not in one.partition(": ")[2]] == []
 
 
 def test_a_known_type_on_another_topic_is_refused() -> None:

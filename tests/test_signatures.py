@@ -177,11 +177,15 @@ async def test_from_the_first_list_on_signatures_are_demanded(ledger: Ledger) ->
     assert await ledger.replay() == []
 
 
-@pytest.mark.parametrize("signed_by", [(), ("ann",), ("ann", "ann")])
-async def test_the_first_list_is_signed_by_two_of_its_own(ledger: Ledger, signed_by: tuple[str, ...]) -> None:
-    with pytest.raises(NotSigned, match="needs the keys of 2 people of this list"):
-        await demand_signatures(ledger, signed_by=signed_by)
-    with pytest.raises(PolicyRefused, match="nobody on the list may sign now with the key"):
+async def test_the_first_list_is_signed_by_two_of_its_own(ledger: Ledger) -> None:
+    for signed_by, came in (((), r"0 came \(nobody\)"), (("ann",), r"1 came \(ann\)")):
+        with pytest.raises(NotSigned, match=f"needs the keys of 2 people of this list, and {came}"):
+            await demand_signatures(ledger, signed_by=signed_by)
+    with pytest.raises(PolicyRefused, match="somebody's signature is given twice"):
+        await demand_signatures(ledger, signed_by=("ann", "ann"))
+    with pytest.raises(
+        PolicyRefused, match=r"nobody on the list may sign now with the key .*on it are: ann, bob, cleo"
+    ):
         await demand_signatures(ledger, signed_by=("ann", "dan"))
 
 
@@ -196,7 +200,7 @@ async def test_a_list_is_replaced_by_two_people_of_it_and_then_others_sign(ledge
     with pytest.raises(PolicyRefused, match="was published before; a list counts once"):
         await demand_signatures(ledger, list_document(), signed_by=("bob", "cleo"))
     sha256 = await published(ledger, by="eve")
-    with pytest.raises(PolicyRefused, match="ann is not on the list of signers"):
+    with pytest.raises(PolicyRefused, match=r"ann is not on the list of signers.*; on it are: bob, cleo, dan"):
         await sign_as(ledger, sha256, "ann")
     await sign_as(ledger, sha256, "dan", "bob")
     assert (await put_in_force(ledger, sha256)).signed_by == ("dan", "bob")
@@ -268,10 +272,13 @@ async def test_who_has_left_the_list_counts_no_more_but_what_they_signed_goes_on
     first = await signed_and_in_force(ledger)
     await demand_signatures(ledger, list_document("second", ["ann", "bob", "dan"]))
     await ledger.decide(signed_up())
-    with pytest.raises(NotSigned, match="has 1"):
-        await put_in_force(ledger, first)
+    other = await published(ledger, small_policy("3"))
+    await sign_as(ledger, other, "bob", "dan")
+    await put_in_force(ledger, other)
+    with pytest.raises(NotSigned, match=r"has 1, bob \(cleo: no longer a signer\): exportgate"):
+        await put_in_force(ledger, first, rollback=True)
     await sign_as(ledger, first, "dan")
-    await put_in_force(ledger, first)
+    await put_in_force(ledger, first, rollback=True)
     await ledger.decide(event("account.updated.v1", account(version=2), id="u"))
     assert await ledger.replay() == []
 
@@ -328,6 +335,56 @@ async def test_an_emergency_is_overdue_after_a_day_until_two_people_have_put_ano
     third = await published(ledger, small_policy("4"))
     await sign_as(ledger, third, "bob", "cleo")
     await put_in_force(ledger, third)
+    assert await waiting(ledger) == []
+
+
+async def test_who_is_no_longer_a_signer_does_not_end_the_alarm_and_who_is_listed_now_does(ledger: Ledger) -> None:
+    first = await signed_and_in_force(ledger)
+    other = await published(ledger, small_policy("3"))
+    await sign_as(ledger, other, "bob", "cleo")
+    await put_in_force(ledger, other)
+    await demand_signatures(ledger, list_document("second", ["ann", "bob", "dan"]))
+    assert (await put_in_force(ledger, first, emergency=True, rollback=True)).emergency
+    assert await waiting(ledger) == [("2", False)]
+    await sign_as(ledger, first, "dan")
+    assert await waiting(ledger) == []
+    await demand_signatures(ledger, list_document("third", ["ann", "bob", "cleo"]))
+    assert await waiting(ledger) == []
+    await demand_signatures(ledger, list_document("fourth", ["ann", "cleo"]))
+    assert await waiting(ledger) == [("2", False)]
+    assert await ledger.replay() == []
+
+
+async def test_the_role_of_the_workers_counts_the_same(ledger: Ledger) -> None:
+    await demand_signatures(ledger)
+    sha256 = await published(ledger)
+    await sign_as(ledger, sha256, "bob")
+    await put_in_force(ledger, sha256, emergency=True)
+    async with ledger.engine("service").connect() as tx:
+        assert [one.version for one in await awaiting_countersignature(tx)] == ["2"]
+
+
+async def test_where_enough_have_signed_it_is_no_emergency_and_an_older_alarm_ends(ledger: Ledger) -> None:
+    await demand_signatures(ledger)
+    urgent, signed = await published(ledger), await published(ledger, small_policy("3"))
+    await sign_as(ledger, urgent, "bob")
+    await put_in_force(ledger, urgent, emergency=True)
+    await sign_as(ledger, signed, "bob", "cleo")
+    done = await put_in_force(ledger, signed, emergency=True)
+    assert (done.emergency, done.signed_by) == (False, ("bob", "cleo"))
+    assert (await ledger.journal("policy_activated"))[-1]["emergency"] is False
+    assert await waiting(ledger) == []
+    assert await ledger.replay() == []
+
+
+async def test_an_emergency_that_is_countersigned_ends_the_alarm_of_the_one_before(ledger: Ledger) -> None:
+    await demand_signatures(ledger)
+    first, second = await published(ledger), await published(ledger, small_policy("3"))
+    for sha256 in (first, second):
+        await sign_as(ledger, sha256, "bob")
+        await put_in_force(ledger, sha256, emergency=True)
+    assert await waiting(ledger) == [("2", False), ("3", False)]
+    await sign_as(ledger, second, "cleo")
     assert await waiting(ledger) == []
 
 
@@ -564,3 +621,21 @@ async def test_the_role_of_the_workers_can_check_what_is_in_force(ledger: Ledger
         await check_activation(tx, row.at)
         with pytest.raises(NotSigned, match="its activation is gone"):
             await check_activation(tx, datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "01" + "00" * 31,
+        "00" * 32,
+        "00" * 31 + "80",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "ff",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    ],
+)
+def test_a_key_for_which_anybody_can_sign_is_refused(point: str) -> None:
+    with pytest.raises(ValueError, match=r"anybody can sign for this key"):
+        read_key(f"ed25519:{point}")

@@ -95,6 +95,42 @@ async def test_a_person_reads_how_many_change_where_and_why(
     assert "IR" not in drawn
 
 
+BOTH = [*ONLY_FABLE, {"model": "sonata-4", "delivery": "api"}]
+
+
+async def test_who_stays_approved_for_some_of_it_is_told_as_in_part(
+    cli: Cli, ledger: Ledger, candidate: str, tmp_path: Path
+) -> None:
+    await ledger.decide(event("account.signed_up.v1", account(items=BOTH), id="1"))
+    picture = tmp_path / "changes.svg"
+    answer = await cli("policy", "simulate", candidate, "--svg", str(picture))
+    expected = "approve -> in part: account acct-1 (GB): fable-5: approve -> hold; sonata-4 stays approved; held_model"
+    assert expected in " ".join(answer.out.split())
+    assert [line.split()[-5:] for line in answer.out.splitlines() if line.startswith("approve  ")] == [
+        ["0", "1", "0", "0", "0"]
+    ]
+    assert "in part" in "".join(ET.fromstring(picture.read_text()).itertext())  # noqa: S314 -- our own picture
+    (told,) = (await cli("policy", "simulate", candidate, "--json")).json
+    assert told["changes"] == {"approve": {"hold": 1}}
+    assert told["by_answer"]["changes"] == {"approve": {"in part": 1}}
+    assert [one["outcome"] for one in told["samples"][0]["items"]] == ["hold", "approve"]
+
+
+async def test_other_access_with_the_same_outcome_counts_as_changed(
+    cli: Cli, ledger: Ledger, candidate: str, tmp_path: Path
+) -> None:
+    await ledger.use(small_policy("2", held="fable-5"))
+    await ledger.decide(event("account.signed_up.v1", account(items=BOTH), id="1"))
+    stricter = tmp_path / "stricter.yaml"
+    stricter.write_text(SMALL.format(version="3", held="fable-5, sonata-4"))
+    (told,) = (await cli("policy", "simulate", str(stricter), "--json")).json
+    assert (told["changed"], told["changes"]) == (1, {"hold": {"hold": 1}})
+    assert told["by_answer"]["changes"] == {"in part": {"hold": 1}}
+    assert (told["samples"][0]["answer_before"], told["samples"][0]["answer_after"]) == ("in part", "hold")
+    (same,) = (await cli("policy", "simulate", candidate, "--json")).json
+    assert same["changed"] == 0
+
+
 async def test_the_decisions_of_a_period_are_tried_too(cli: Cli, ledger: Ledger, candidate: str) -> None:
     await ledger.decide(signed_up())
     (row,) = await ledger.rows("SELECT clock_timestamp() AS now")
@@ -161,7 +197,7 @@ def test_samples_stay_as_few_as_was_asked_for() -> None:
 
 
 def _decided(facts: bytes | None) -> Decided:
-    return Decided(UUID(int=1), "a", "account", "approve", NOW, facts)
+    return Decided(UUID(int=1), "a", "account", "approve", NOW, facts, "full")
 
 
 # 6,000 copies of the London bank, as far as a simulation looks.

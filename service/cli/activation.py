@@ -10,8 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from service.cli.connect import ledger, run, sqlstate
 from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, read_time, say, say_command, warn
 from service.cli.versions import NOBODY_SIGNS, find_version
-from service.cli.words import joined, moment
+from service.cli.words import joined, moment, plural
 from service.ledger.policies import list_activations, list_policies
+from service.ledger.population import count_standing_approvals
 from service.ledger.signers import COUNTERSIGN_WITHIN
 from service.policies import PolicyRefused
 from service.policies.lifecycle import Activated, activate, cancel
@@ -23,7 +24,7 @@ ROLLBACK_EXAMPLE = example('exportgate policy rollback --to 2026-06-12 --by bob 
 CANCEL_EXAMPLE = example('exportgate policy cancel 2026-12-01T00:00:00Z --by bob --reason "the date was moved"')
 _UNIQUE = "23505"
 
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or the first digits of its sha256.")]
 Emergency = Annotated[
     bool, typer.Option("--emergency", help="One signature is enough; an alarm stands until another follows.")
 ]
@@ -34,10 +35,16 @@ At = Annotated[str | None, typer.Option("--at", metavar="RFC3339", help="From wh
 class InForce:
     """From when a version is in force, and until when which other version takes over; None when none is to come."""
 
+    version: str
     sha256: bytes
     activated: Activated
     end: datetime | None
     followed_by: str | None
+
+    @property
+    def due(self) -> datetime | None:
+        """Until when another person must countersign; None when nobody must."""
+        return self.activated.effective_at + COUNTERSIGN_WITHIN if self.activated.emergency else None
 
 
 def activate_version(
@@ -55,7 +62,7 @@ def activate_version(
     """
     when = None if at is None else read_time(at, "--at")
     spell = run(_activate(version, when, by, reason, emergency=emergency))
-    _tell(version, spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
+    _tell(spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
 
 
 def rollback(
@@ -70,7 +77,7 @@ def rollback(
     """Put a version that was in force before in force again. It is a new activation, and needs what any other needs."""
     when = None if at is None else read_time(at, "--at")
     spell = run(_activate(to, when, by, reason, emergency=emergency, rollback=True))
-    _tell(to, spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
+    _tell(spell, emergency=emergency, is_planned=when is not None, as_json=as_json)
 
 
 def cancel_activation(
@@ -91,30 +98,52 @@ def cancel_activation(
         say(f"Cancelled: {version} does not come into force at {moment(when)}.")
 
 
-def _tell(version: str, spell: InForce, *, emergency: bool, is_planned: bool, as_json: bool) -> None:
-    start, signed_by = spell.activated.effective_at, spell.activated.signed_by
-    due = start + COUNTERSIGN_WITHIN if emergency and len(signed_by or ()) <= 1 else None
+def _tell(spell: InForce, *, emergency: bool, is_planned: bool, as_json: bool) -> None:
+    activated, start, signed_by = spell.activated, spell.activated.effective_at, spell.activated.signed_by
     if as_json:
-        emit({"version": version, "sha256": spell.sha256, "in_force_from": start, "in_force_until": spell.end,
-              "followed_by": spell.followed_by, "signed_by": signed_by, "emergency": emergency,
-              "countersignature_due_by": due})  # fmt: skip
+        emit({"version": spell.version, "sha256": spell.sha256, "stored": activated.is_new, "in_force_from": start,
+              "in_force_until": spell.end, "followed_by": spell.followed_by, "signed_by": signed_by,
+              "emergency": activated.emergency, "countersignature_due_by": spell.due})  # fmt: skip
         return
     end = "" if spell.end is None else f" until {moment(spell.end)}, when {spell.followed_by} takes over"
-    verb = "will be" if is_planned else "is"
-    say(f"{version} {verb} in force from {moment(start)}{end}.")
+    if not activated.is_new:
+        when = "is to be in force then" if is_planned else "is in force"
+        say(f"{spell.version} {when} already, since {moment(start)}{end}. Nothing was stored.")
+        return
+    say(f"{spell.version} {'will be' if is_planned else 'is'} in force from {moment(start)}{end}.")
     say(NOBODY_SIGNS if signed_by is None else f"Signed by {joined(signed_by)}.")
     if is_planned:
         say("Until it begins it can be taken back:")
         begins = start.isoformat().replace("+00:00", "Z")
         say_command(f"exportgate policy cancel {begins} --by NAME --reason TEXT")
     else:
-        say("What was decided before stands until something new comes about it. Whom it would change:")
-        say_command(f"exportgate policy simulate {version}")
-    if due is not None:
+        say(f"What was decided before stands until something new comes about it{_approvals()}. Whom it would change:")
+        say_command(f"exportgate policy simulate {spell.version} --samples 1000 --json")
+    if spell.due is not None:
         warn(
-            f"EMERGENCY: one signature only. Another person must countersign by {moment(due)}, or an alarm stands: "
-            f"exportgate policy sign {version} --by NAME --key FILE"
+            f"EMERGENCY: one signature only. Another person must countersign by {moment(spell.due)}, or an alarm "
+            f"stands: exportgate policy sign {spell.version} --by NAME --key FILE"
         )
+    elif emergency:
+        warn(
+            f"note: --emergency was not needed: {joined(signed_by or ())} have signed. It is stored as an ordinary "
+            "activation."
+        )
+
+
+def _approvals() -> str:
+    """How many approvals stand. Nothing where that cannot be read now: the activation stands all the same."""
+    try:
+        count = run(_count_approvals())
+        return f"; {plural(count, 'approval stands', 'approvals stand')}"
+    except Failed:
+        return ""
+
+
+async def _count_approvals() -> int:
+    # Not while the lanes are held: counting takes a while, and everybody would wait.
+    async with ledger("policy_officer") as tx:
+        return await count_standing_approvals(tx)
 
 
 async def _activate(
@@ -127,10 +156,9 @@ async def _activate(
                 tx, sha256=sha256, at=at, activated_by=by, reason=reason, emergency=emergency, rollback=rollback
             )
             later = [one for one in await list_activations(tx) if one.effective_at > activated.effective_at]
-            if not later:
-                return InForce(sha256, activated, None, None)
             versions = {one.sha256: one.version for one in await list_policies(tx)}
-            return InForce(sha256, activated, later[0].effective_at, versions[later[0].policy_sha256])
+            end, follower = (later[0].effective_at, versions[later[0].policy_sha256]) if later else (None, None)
+            return InForce(versions[sha256], sha256, activated, end, follower)
     except PolicyRefused as refusal:
         raise (Failed if at is None else Misuse)(str(refusal)) from None
     except IntegrityError as error:

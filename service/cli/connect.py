@@ -1,8 +1,12 @@
 """How commands reach the database: as the least role that will do, and with one line for people when that fails."""
 
 import asyncio
+import getpass
+import os
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -114,7 +118,21 @@ def _explain(error: BaseException, url: URL, role: str | None) -> str | None:
         return (
             f"{where} does not let this user make roles; use a superuser, or one with CREATEROLE who owns the database"
         )
-    return None if told is None else told(where, f"exportgate_{role}")
+    return None if told is None else told(where, _Acting(f"exportgate_{role}", _login(url)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    """The role that a command acts as, and the login that may not."""
+
+    role: str
+    login: str
+
+
+def _login(url: URL) -> str:
+    """The login that was used, as SQL writes it: the driver asks the environment where the URL names none."""
+    name = url.username or os.environ.get("PGUSER") or getpass.getuser()
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -130,18 +148,21 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = original if isinstance(original, BaseException) else one.__cause__
 
 
-def _not_set_up(where: str, _role: str) -> str:
+def _not_set_up(where: str, _acting: _Acting) -> str:
     return f"{where} is not set up for exportgate; run: exportgate db init"
 
 
-_STATES: dict[str, Callable[[str, str], str]] = {
+_STATES: dict[str, Callable[[str, _Acting], str]] = {
     "28": lambda where, _: f"{where} refuses the user or password of {SETTING}; correct it",
     "3D000": lambda where, _: f"{where} does not exist; create it (CREATE DATABASE), or set {SETTING}",
     "3F000": _not_set_up,
     "42P01": _not_set_up,
     "22023": _not_set_up,
     "42703": lambda where, _: f"{where} is of another version of exportgate; run: exportgate db upgrade",
-    "42501": lambda where, role: f"{where} does not let this user act as {role}; have it granted: GRANT {role} TO user",
+    "42501": lambda where, acting: (
+        f"{where} does not let {acting.login} act as {acting.role}; have it granted: "
+        f"GRANT {acting.role} TO {acting.login}"
+    ),
     "55P03": lambda where, _: f"{where} is busy: another transaction holds what this needs; try again",
     "57014": lambda where, _: f"{where} took too long to answer and was stopped; try again",
     "53": lambda where, _: f"{where} has no room for another connection or more data; try again later",

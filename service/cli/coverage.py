@@ -27,7 +27,7 @@ def tell_coverage(loaded: LoadedPolicy, results: Sequence[CaseResult], *, as_jso
               "gaps": [{"kind": one.kind, "place": one.place, "about": one.about, "what": one.what}
                        for one in missing]})  # fmt: skip
     elif results and points:
-        told = [f"{one['shown']} of {one['wanted']} {_WORDS[kind]}" for kind, one in _counts(points).items()]
+        told = [f"{_WORDS[kind]} {one['shown']} of {one['wanted']}" for kind, one in _counts(points).items()]
         lines = [f"shown by its cases: {', '.join(told)}", *_lines(missing)]
         emit_bytes("".join(f"  {line}\n" for line in lines).encode())
     return len(missing)

@@ -20,7 +20,7 @@ from service.demo.june_screen import show_account
 from service.demo.questions import Ending, endings, outlived, rules, shares
 from service.demo.run import Account, Demonstrated, demonstrated
 from service.demo.stream import DemoFailed
-from service.demo.summary import CAST, last_words, summarize
+from service.demo.summary import CAST, last_words, next_steps, summarize
 from service.demo.walked import Walked
 from service.ledger.engine import Tx
 
@@ -69,6 +69,7 @@ async def _june(out: Console, seed: int, *, keep: bool, as_json: bool) -> Mappin
             emit({**_figures(walk), "steps": walk.steps, "seen": walk.seen})
         else:
             show_account(out, walk)
+            next_steps(out)
         if keep:
             await _keep(out, walk.stage.installation.variables)
         return None if walk.good else _figures(walk)

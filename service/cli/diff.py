@@ -1,5 +1,6 @@
 """`exportgate policy diff`: what two versions say differently, and a smallest customer on whom they differ."""
 
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
@@ -10,12 +11,12 @@ import typer
 from service import clock
 from service.cli import words
 from service.cli.candidate import find_candidate
-from service.cli.output import AsJson, emit, example, read_time, say, say_table
+from service.cli.output import WIDEST, AsJson, console, emit, emit_bytes, example, read_time, say, say_table
 from service.cli.words import joined
 from service.decide.decision import OUTCOME_WORDS, Verdict
 from service.decide.policy import Policy
 from service.policies.counterexample import MOST_FACTS, Counterexample, Search, search
-from service.policies.diff import Change, changed_rules, changes, unsearched
+from service.policies.diff import Change, altered, changed_rules, changes, unsearched, written
 
 EXAMPLE = example("exportgate policy diff deploy/policies/2026-06-12.yaml deploy/policies/2026-06-26.yaml")
 _WIDEST_CELL = 60
@@ -47,6 +48,9 @@ def diff_policies(
         return
     rows = [[change.kind, change.name, *_told(change)] for change in found]
     say_table(["what", "name", "how", "before", "after"], rows, none="")
+    for change in found:
+        if not _fits(change):
+            _say_altered(change)
     if terms:
         say(f"\nNot searched, since no facts of a customer show it: what {joined(terms)} {_change(terms)}.")
     if not searched.asked:
@@ -63,12 +67,37 @@ def _change(terms: list[str]) -> str:
 
 
 def _told(change: Change) -> list[str]:
-    return [change.what, *(_short(value) for value in (change.before, change.after))]
+    sides = (change.before, change.after)
+    return [
+        change.what,
+        *(map(written, sides) if _fits(change) else ("-" if one is None else "below" for one in sides)),
+    ]
 
 
-def _short(value: object) -> str:
-    text = "-" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text if len(text) <= _WIDEST_CELL else f"{text[: _WIDEST_CELL - 3]}..."
+def _fits(change: Change) -> bool:
+    """Whether both sides can be read in a table. A condition is told clause by clause."""
+    sides = (change.before, change.after)
+    if None in sides and any(isinstance(one, str) for one in sides):
+        return True
+    return change.what != "when" and all(len(written(one)) <= _WIDEST_CELL for one in sides)
+
+
+def _say_altered(change: Change) -> None:
+    """Print the parts that differ, none of them cut."""
+    say(f"\n{change.kind} {change.name}, {change.what}:")
+    width = min(WIDEST, console().width)
+    for line in altered(change.before, change.after):
+        sign, text = line[0], line[2:].lstrip()
+        indent = " " * (len(line) - len(text))
+        told = textwrap.fill(
+            text,
+            width,
+            initial_indent=f"  {sign}{indent[1:]}",
+            subsequent_indent=f"      {indent}",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        emit_bytes(f"{told}\n".encode())
 
 
 def _counterexample(policy: Policy, other: Policy, one: Counterexample | None, searched: Search) -> str:

@@ -14,8 +14,9 @@ from service.cli.output import AsJson, Failed, Misuse, emit, say, warn
 from service.cli.words import joined, plural
 from service.decide.decision import Outcome, Verdict
 from service.policies import LoadedPolicy, PolicyRefused, load_file, policy_files
-from service.policies.cases import CaseResult, run_cases
+from service.policies.cases import Case, CaseResult, run_cases
 from service.policies.document import Document, read_document
+from service.policies.lint_leaves import own_rules
 from service.policies.model import read_instant
 
 
@@ -48,10 +49,11 @@ def check_documents(
     documents, cases = plural(len(files), "document"), plural(len(results), "case")
     if refused or failed:
         raise Failed(f"{documents}, {cases}: {failed} failed, {plural(refused, 'document')} refused")
+    told = as_expected([result.case for result in results])
     if strict and unshown:
-        raise Failed(f"{documents}, {cases}: all hold, and leave {plural(unshown, 'thing')} unshown")
+        raise Failed(f"{documents}: {told}, and {plural(unshown, 'thing')} left unshown")
     if not as_json:
-        say(f"{documents}, {cases}: all hold{_waiting(results)}.")
+        say(f"{documents}: {told}.")
 
 
 def load(file: Path) -> LoadedPolicy:
@@ -60,6 +62,10 @@ def load(file: Path) -> LoadedPolicy:
         return load_file(file)
     except PolicyRefused as refusal:
         raise Failed(str(refusal)) from None
+    except IsADirectoryError:
+        found = policy_files(file)
+        such_as = f"name one document in it, such as {found[-1]}" if found else "and holds no policy document"
+        raise Misuse(f"expected a policy document, but {file} is a directory; {such_as}") from None
     except OSError as error:
         raise Misuse(f"expected a policy document, but {file} cannot be read: {error.strerror}") from None
 
@@ -108,14 +114,17 @@ def _tell(loaded: LoadedPolicy, results: Sequence[CaseResult], *, as_json: bool)
     failures = [result.failure for result in results if result.failure is not None]
     for failure in failures:
         warn(failure)
-    told = f"{len(failures)} of {plural(len(results), 'case')} fail" if failures else all_hold(len(results))
-    say(f"{version}: {plural(len(loaded.policy.rules), 'rule')}, {told}{_waiting(results)}")
+    verb = "fails" if len(failures) == 1 else "fail"
+    cases = f"{len(failures)} of {plural(len(results), 'case')} {verb}"
+    told = cases if failures else as_expected([result.case for result in results])
+    say(f"{version}: {_rules(loaded)}, {told}")
 
 
-def _waiting(results: Sequence[CaseResult]) -> str:
-    """How many cases are given something that this release cannot find out by itself; empty when none is."""
-    counts = Counter(what for result in results for what in result.case.waits_for)
-    return f"; {joined([f'{counts[what]} wait for {what}' for what in sorted(counts)])}" if counts else ""
+def _rules(loaded: LoadedPolicy) -> str:
+    own, all_rules = len(own_rules(loaded.source)), len(loaded.policy.rules)
+    if loaded.source.tree.get("extends") is None:
+        return plural(all_rules, "rule")
+    return f"{plural(own, 'rule')} of its own ({all_rules - own} inherited)"
 
 
 def _tell_changed(loaded: LoadedPolicy, changed: Sequence[str], *, as_json: bool) -> None:
@@ -126,19 +135,20 @@ def _tell_changed(loaded: LoadedPolicy, changed: Sequence[str], *, as_json: bool
         emit({"version": loaded.policy.version, "changes": change})
 
 
-_MOST_NOTES = 3
-"""Enough to see which way it goes. A letter that holds two models changes nearly every case of its parent."""
-
-
 def warn_of(loaded: LoadedPolicy, changed: Sequence[str]) -> None:
     """Say on stderr, a line each, what a version should make its author think of; nothing of it is refused."""
     version = loaded.policy.version
     if not loaded.cases:
         warn(f"warning: {version} has no cases, so nothing shows that it decides as was meant; add some under 'cases:'")
-    for change in changed[:_MOST_NOTES]:
-        warn(f"note: {version} changes {change}")
-    if len(changed) > _MOST_NOTES:
-        warn(f"note: {version} changes {len(changed) - _MOST_NOTES} more cases of its parent; --json lists them all")
+    if any(_CANNOT_RUN in change for change in changed):
+        warn(f"note: {version} extends {changed[0]}")
+    elif changed:
+        verb, them = ("comes", "it") if len(changed) == 1 else ("come", "them")
+        cases = f"{plural(len(changed), 'case')} of the parent {verb} out differently"
+        warn(f"note: {version}: {cases}, as a new rule must; --json lists {them}")
+
+
+_CANNOT_RUN = "whose own cases cannot be run"
 
 
 def changed_cases(file: Path, loaded: LoadedPolicy) -> list[str]:
@@ -154,7 +164,7 @@ def changed_cases(file: Path, loaded: LoadedPolicy) -> list[str]:
     try:
         parent = load(beside)
     except Failed as refusal:
-        return [f"{beside.name}, whose own cases cannot be run: {refusal}"]
+        return [f"{beside.name}, {_CANNOT_RUN}: {refusal}"]
     then, now = _received_at(read_document(parent.document, beside.name)), _received_at(document)
     cases = [replace(one, as_of=now) if now and one.as_of == then else one for one in parent.cases]
     both = zip(run_cases(parent.policy, cases), run_cases(loaded.policy, cases), strict=True)
@@ -186,6 +196,13 @@ def _received_at(document: Document) -> datetime | None:
     return None if stated is None else read_instant(stated)
 
 
-def all_hold(cases: int) -> str:
-    """How many cases there are, when none fails."""
-    return "it has no cases" if cases == 0 else f"{'its case holds' if cases == 1 else f'all {cases} cases hold'}"
+def as_expected(cases: Sequence[Case]) -> str:
+    """How many cases there are, when none fails; those that wait for what this release cannot find out are apart."""
+    if not cases:
+        return "no cases"
+    waiting = Counter(what for case in cases for what in case.waits_for)
+    done = sum(not case.waits_for for case in cases)
+    verb = "comes" if done == 1 else "come"
+    told = f"{plural(done, 'case')} {verb} out as expected"
+    waits = [f"{count} {'waits' if count == 1 else 'wait'} for {what}" for what, count in sorted(waiting.items())]
+    return f"{told}; {joined(waits)}" if waits else told

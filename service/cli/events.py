@@ -53,6 +53,8 @@ def send(
     if faulty and not force:
         for line in faulty[:_MOST_SHOWN]:
             warn(f"{_name(file)}:{line.number}: {line.fault}")
+        if len(faulty) > _MOST_SHOWN:
+            warn(f"and {len(faulty) - _MOST_SHOWN} more")
         raise Failed(
             f"nothing sent: {len(faulty)} of {plural(len(lines), 'event')} would be quarantined; "
             "correct them, or pass --force"

@@ -24,7 +24,7 @@ def new(
 ) -> None:
     """Write VERSION.yaml beside the document that it extends, with an example of a rule and its case to replace.
 
-    Nothing is ever overwritten.
+    Nothing is ever overwritten. Until the example is replaced, the document can be tested and not be published.
     """
     if not re.fullmatch(KEY, version):
         raise Misuse(f"expected a version of letters, digits, '.', '_' and '-', at most 63, got {version!a}")
@@ -34,11 +34,9 @@ def new(
     if not above.catalogue:
         raise Failed(f"{parent} has an empty catalogue, so a version of it is about no model; name its models first")
     text = draft(
-        policy=above.name,
         version=version,
         title=_quoted(title),
-        parent=above.version,
-        models=sorted(above.catalogue),
+        parent=above,
         now=clock.now(),
     )
     file = parent.parent / f"{version}.yaml"
@@ -49,7 +47,7 @@ def new(
         raise Misuse(f"{file} exists already, and a version is never overwritten; choose another name") from None
     except OSError as error:
         raise Misuse(f"{file} cannot be written: {error.strerror}") from None
-    say(f"{file} extends {above.version}. Write its rules and cases, then:")
+    say(f"{file} extends {above.version}. Replace the rule and its case, which only show the form, then:")
     for step in ("lint {file}", "test {file}", "diff {parent} {file}", "simulate {file}", "publish {file} --by NAME"):
         say_command(f"exportgate policy {step.format(file=quote(str(file)), parent=quote(str(parent)))}")
 

@@ -1,18 +1,19 @@
-"""A simulation as a picture (SVG): who goes from which outcome to which, and the countries with the most changes."""
+"""A simulation as a picture (SVG): who goes from which answer to which, and the countries with the most changes."""
 
 from html import escape
 
-from service.simulation import OUTCOMES, Change, Tally
+from service.simulation import ANSWERS, DENIED_IN_PART, IN_PART, Change, Tally, answers_of
 
-_COLOURS = {"approve": "#2e7d32", "hold": "#f9a825", "deny": "#c62828"}
-_WIDTH, _LEFT, _CELL, _ROW, _TOP = 720, 110, 150, 46, 84
+_COLOURS = {"approve": "#2e7d32", IN_PART: "#c0ca33", "hold": "#f9a825", DENIED_IN_PART: "#ef6c00", "deny": "#c62828"}
+_WIDTH, _LEFT, _ROW, _TOP = 720, 110, 46, 84
+_MATRIX_WIDTH = 600
 _MOST_COUNTRIES = 15
 
 
 def picture(tally: Tally, version: str) -> str:
     """An SVG document that stands alone: the matrix above, bars by country below."""
     countries = _countries(tally)
-    below = _TOP + _ROW * (len(OUTCOMES) + 1) + 40
+    below = _TOP + _ROW * (len(answers_of(tally)) + 1) + 40
     height = below + 26 * (len(countries) + 1) + 20
     title = f"{tally.changed:,} of {tally.simulated:,} decisions change under {version}"
     parts = [
@@ -33,31 +34,32 @@ def _head(height: int, title: str) -> str:
 
 
 def _matrix(tally: Tally) -> list[str]:
-    most = max([*tally.changes.values(), 1])
+    most, answers = max([*tally.changes.values(), 1]), answers_of(tally)
+    cell = _MATRIX_WIDTH // max(len(answers), 4)
     parts = [_text(20, _TOP - 12, "from \\ to")]
-    for column, after in enumerate(OUTCOMES):
-        parts.append(_text(_LEFT + column * _CELL + 10, _TOP - 12, after))
-        for row, before in enumerate(OUTCOMES):
+    for column, after in enumerate(answers):
+        parts.append(_text(_LEFT + column * cell + 10, _TOP - 12, after))
+        for row, before in enumerate(answers):
             count = tally.changes[Change(before, after)]
-            x, y = _LEFT + column * _CELL, _TOP + row * _ROW
+            x, y = _LEFT + column * cell, _TOP + row * _ROW
             strength = 0.12 + 0.88 * (count / most) if count else 0.03
             same = before == after
             parts.append(
-                f'<rect x="{x}" y="{y}" width="{_CELL - 4}" height="{_ROW - 4}" rx="4" '
+                f'<rect x="{x}" y="{y}" width="{cell - 4}" height="{_ROW - 4}" rx="4" '
                 f'fill="{"#78909c" if same else _COLOURS[after]}" fill-opacity="{strength:.2f}"/>'
             )
             parts.append(_text(x + 10, y + 26, f"{count:,}"))
-    parts += [_text(20, _TOP + row * _ROW + 26, before) for row, before in enumerate(OUTCOMES)]
+    parts += [_text(20, _TOP + row * _ROW + 26, before) for row, before in enumerate(answers)]
     return parts
 
 
 def _bars(countries: list[tuple[str, dict[str, int]]], top: int) -> list[str]:
     most = max([sum(counts.values()) for _, counts in countries], default=1)
-    parts = [_text(20, top, "changes by the customer's country, coloured by the new outcome")] if countries else []
+    parts = [_text(20, top, "changes by the customer's country, coloured by the new answer")] if countries else []
     for row, (country, counts) in enumerate(countries):
         x, y = float(_LEFT), top + 14 + row * 26
         parts.append(_text(20, y + 15, country))
-        for outcome in OUTCOMES:
+        for outcome in ANSWERS:
             width = (_WIDTH - _LEFT - 110) * counts.get(outcome, 0) / most
             if width:
                 parts.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="20" fill="{_COLOURS[outcome]}"/>')

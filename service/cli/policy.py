@@ -19,7 +19,7 @@ from service.cli.activation import (
 from service.cli.connect import ledger, run, sqlstate
 from service.cli.diff import EXAMPLE as DIFF_EXAMPLE
 from service.cli.diff import diff_policies
-from service.cli.documents import all_hold, changed_cases, check_documents, load, warn_of
+from service.cli.documents import as_expected, changed_cases, check_documents, load, warn_of
 from service.cli.lint import lint_documents
 from service.cli.new import EXAMPLE as NEW_EXAMPLE
 from service.cli.new import new
@@ -103,7 +103,7 @@ def publish(
         raise Failed(f"not published: {len(failures)} of {cases} of {file.name} fail; correct the rules or the cases")
     _refuse_lint_errors(file, loaded)
     changed = changed_cases(file, loaded)
-    before = run(_publish(loaded, by))
+    before, demanded = run(_publish(loaded, by))
     policy = loaded.policy
     if not as_json:
         warn_of(loaded, changed)
@@ -111,8 +111,8 @@ def publish(
         emit({"name": policy.name, "version": policy.version, "sha256": policy.sha256, "stored": before is None,
               "cases": len(loaded.cases), "changed_parent_cases": changed})  # fmt: skip
     elif before is None:
-        say(f"Published {policy.name} {policy.version} ({policy.sha256}); {all_hold(len(loaded.cases))}.")
-        what, command = run(_next_step(policy.version, by))
+        say(f"Published {policy.name} {policy.version} ({policy.sha256}); {as_expected(loaded.cases)}.")
+        what, command = _next_step(policy.version, by, demanded=demanded)
         say(f"Nothing is decided by it yet. {what}")
         say_command(command)
     else:
@@ -144,14 +144,15 @@ def _refuse_lint_errors(file: Path, loaded: LoadedPolicy) -> None:
         raise Failed(f"not published: {plural(len(found), 'error')} in {file.name}; see: exportgate policy lint --help")
 
 
-async def _publish(loaded: LoadedPolicy, by: str) -> bytes | None:
-    """Store a version; the document it was published with before, None when it is new."""
+async def _publish(loaded: LoadedPolicy, by: str) -> tuple[bytes | None, bool]:
+    """Store a version; the document it was published with before, None when it is new, and whether people must sign."""
     try:
         async with ledger("policy_officer") as tx:
             is_new = await publish_policy(
                 tx, policy=loaded.policy, document=loaded.document, resolved=loaded.resolved, published_by=by
             )
-            return None if is_new else (await find_version(tx, loaded.policy.sha256))[1]
+            before = None if is_new else (await find_version(tx, loaded.policy.sha256))[1]
+            return before, await signatures_demanded(tx)
     except IntegrityError as error:
         if sqlstate(error) != _UNIQUE:
             raise
@@ -162,12 +163,11 @@ async def _publish(loaded: LoadedPolicy, by: str) -> bytes | None:
         ) from None
 
 
-async def _next_step(version: str, author: str) -> tuple[str, str]:
+def _next_step(version: str, author: str, *, demanded: bool) -> tuple[str, str]:
     """What is to be done now, and the command for it."""
-    async with ledger("auditor") as tx:
-        if await signatures_demanded(tx):
-            sign = f"exportgate policy sign {version} --by NAME --key FILE"
-            return f"Before it can be activated, {NEEDED} signers other than {author} must sign:", sign
+    if demanded:
+        sign = f"exportgate policy sign {version} --by NAME --key FILE"
+        return f"Before it can be activated, {NEEDED} signers other than {author} must sign:", sign
     return "To put it in force:", f"exportgate policy activate {version} --by NAME --reason TEXT"
 
 

@@ -4,16 +4,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 
 from service.cli.connect import ledger, run
 from service.cli.output import AsJson, By, Failed, Misuse, clock, emit, example, say, say_command, say_table, warn
 from service.cli.versions import find_version
-from service.cli.words import joined
+from service.cli.words import joined, moment
 from service.ledger.policies import Published, list_policies
 from service.ledger.signers import SignerListRow, list_signer_lists
 from service.policies import PolicyRefused
-from service.policies.listing import ListSignature, publish_signers, read_list_signature, sign_list
+from service.policies.approval import Approval, read_judges
+from service.policies.listing import (
+    ListSignature,
+    less_approved,
+    list_changes,
+    publish_signers,
+    read_list_signature,
+    sign_list,
+)
+from service.policies.refusal import one_line
 from service.policies.signatures import PassphraseNeeded, SigningKey, key_text, read_signing_key
 from service.policies.signers import NEEDED, SignerList, read_signer_list, stored_signer_list
 from service.policies.signing import Signed, sign
@@ -59,7 +69,7 @@ def keygen(
 
 
 def sign_version(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, or its sha256.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, or the first digits of its sha256.")],
     by: By,
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Your private key, from `policy keygen`.")],
     *,
@@ -111,16 +121,27 @@ def publish(
     """
     document, signers = _read_list(file)
     given = [_read_signature(one) for one in signature]
-    before = run(_publish(signers, document, given, [_read_key(one) for one in key], by))
+    before, less = run(_publish(signers, document, given, [_read_key(one) for one in key], by))
     if as_json:
         emit({"sha256": signers.sha256, "signers": [one.name for one in signers.signers],
-              "replaces": None if before is None else before.sha256})  # fmt: skip
+              "replaces": None if before is None else before.sha256,
+              "changes": list_changes(before, signers),
+              "need_signatures": [{"version": one.of.version, "signed_by": one.names, "in_force": is_in_force}
+                                  for one, is_in_force in less]})  # fmt: skip
     else:
         say(f"{joined(one.name for one in signers.signers)} may sign from now on ({signers.sha256.hex()}).")
     if before is None:
         warn(
             "FIRST LIST: nothing vouches for it but the two people who signed, who are on it. Compare every public key "
             f"with its owner now, by another way. From now on every activation needs {NEEDED} signatures."
+        )
+    _tell_changes(before, signers)
+    for approval, is_in_force in less:
+        version = approval.of.version
+        what = "is in force and goes on deciding, but" if is_in_force else "was signed by enough, but"
+        warn(
+            f"{version} {what} fewer than {NEEDED} of those who signed count now: {approval.told()}. Before it can be "
+            f"activated or gone back to: exportgate policy sign {version} --by NAME --key FILE"
         )
     if len(signers.signers) <= NEEDED:
         warn(
@@ -134,26 +155,49 @@ def sign_next(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The list that is to replace the one in force.")],
     key: Annotated[Path, typer.Option("--key", metavar="KEYFILE", help="Your private key, which stays with you.")],
 ) -> None:
-    """Sign for a list of signers, to be published by somebody else: what is printed holds no secret."""
+    """Sign for a list of signers, to be published by somebody else: what is printed holds no secret.
+
+    What the list changes against the one in force is told on stderr: do not hand on what you did not want to sign.
+    """
     _, signers = _read_list(file)
-    emit(run(_sign_list(signers, _read_key(key))).as_json())
+    signature, before = run(_sign_list(signers, _read_key(key)))
+    _tell_changes(before, signers)
+    emit(signature.as_json())
 
 
 @signers_app.command(
     "list", short_help="List those who may sign.", epilog=example("exportgate policy signers list --json")
 )
 def list_(*, as_json: AsJson = False) -> None:
-    """List the people of the list of signers that counts now, with their keys and dates."""
+    """List the people of the list of signers that counts now, with their keys and dates, and who signed for it."""
     rows = run(_list())
-    people = stored_signer_list(rows[-1].resolved).signers if rows else ()
-    if as_json:
-        for one in people:
-            emit({"name": one.name, "public_key": key_text(one.public_key), "valid_from": one.valid_from,
-                  "valid_until": one.valid_until})  # fmt: skip
+    if not rows:
+        if not as_json:
+            say("Nobody's signature is demanded yet: there is no list of signers.")
         return
-    cells = [[one.name, key_text(one.public_key), clock(one.valid_from), clock(one.valid_until)] for one in people]
-    nobody = "Nobody's signature is demanded yet: there is no list of signers."
-    say_table(["name", "public key", "from", "until"], cells, none=nobody)
+    row, signers = rows[-1], stored_signer_list(rows[-1].resolved)
+    signed_by = [one["name"] for one in orjson.loads(row.signatures)["signers"]]
+    if as_json:
+        of = {"title": signers.title, "sha256": row.sha256, "signed_by": signed_by, "published_by": row.published_by,
+              "published_at": row.published_at}  # fmt: skip
+        for one in signers.signers:
+            emit({"name": one.name, "public_key": key_text(one.public_key), "valid_from": one.valid_from,
+                  "valid_until": one.valid_until, "list": of})  # fmt: skip
+        return
+    say(
+        f"List {one_line(signers.title)} ({row.sha256.hex()}), signed by {joined(signed_by)}, published by "
+        f"{row.published_by} on {moment(row.published_at)}."
+    )
+    cells = [
+        [one.name, key_text(one.public_key), clock(one.valid_from), clock(one.valid_until)] for one in signers.signers
+    ]
+    say_table(["name", "public key", "from", "until"], cells, none="")
+
+
+def _tell_changes(before: SignerList | None, after: SignerList) -> None:
+    against = "the first list" if before is None else f"against the list {before.title}"
+    for change in list_changes(before, after) or ["changes nobody"]:
+        warn(one_line(f"list {after.title}, {against}: {change}"))
 
 
 def _read_list(file: Path) -> tuple[bytes, SignerList]:
@@ -197,23 +241,28 @@ async def _sign(version: str, by: str, key: SigningKey) -> tuple[Signed, Publish
         raise Failed(str(refusal)) from None
 
 
-async def _sign_list(signers: SignerList, key: SigningKey) -> ListSignature:
+async def _sign_list(signers: SignerList, key: SigningKey) -> tuple[ListSignature, SignerList | None]:
+    """Sign; the list in force that it is to replace, too."""
     try:
         async with ledger("auditor") as tx:
-            return await sign_list(tx, signers=signers, key=key)
+            return await sign_list(tx, signers=signers, key=key), (await read_judges(tx)).in_force
     except PolicyRefused as refusal:
         raise Failed(str(refusal)) from None
 
 
 async def _publish(
     signers: SignerList, document: bytes, given: Sequence[ListSignature], keys: Sequence[SigningKey], by: str
-) -> SignerList | None:
+) -> tuple[SignerList | None, list[tuple[Approval, bool]]]:
+    """The list before, and the versions that have too few signatures from now on; true for the one in force."""
     try:
         async with ledger("policy_officer") as tx:
-            here = [await sign_list(tx, signers=signers, key=key) for key in keys]
-            return await publish_signers(
+            here, judges = [await sign_list(tx, signers=signers, key=key) for key in keys], await read_judges(tx)
+            before = await publish_signers(
                 tx, signers=signers, document=document, signatures=[*given, *here], published_by=by
             )
+            in_force = {one.sha256 for one in await list_policies(tx) if one.in_force}
+            less = await less_approved(tx, judges, await read_judges(tx))
+            return before, [(one, one.of.sha256 in in_force) for one in less]
     except PolicyRefused as refusal:
         raise Failed(str(refusal)) from None
 

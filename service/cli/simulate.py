@@ -124,7 +124,7 @@ async def _chunks(opened: AsyncEngine, period: Period | None) -> AsyncGenerator[
 
 
 def _packed(chunk: Sequence[Decided]) -> Packed:
-    return [(one.account_id, one.subject_id, one.outcome, one.facts) for one in chunk]
+    return [(one.account_id, one.subject_id, one.outcome, one.access, one.facts) for one in chunk]
 
 
 async def _here(work: Work, chunks: AsyncIterator[Sequence[Decided]], tally: Tally, bar: Bar) -> None:

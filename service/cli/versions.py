@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.cli.connect import ledger, run
-from service.cli.output import AsJson, Misuse, clock, emit, say, say_table
+from service.cli.output import AsJson, Misuse, clock, emit, say, say_table, warn
 from service.ledger.engine import Tx
 from service.ledger.policies import (
+    SHORTEST,
     Activation,
     Cancellation,
     Published,
@@ -15,33 +16,35 @@ from service.ledger.policies import (
     list_cancellations,
     list_policies,
     policy_document,
+    read_pin,
 )
 from service.ledger.signers import (
     Waiting,
     awaiting_countersignature,
-    list_signatures,
     signatures_demanded,
 )
-from service.policies.refusal import suggestion
+from service.policies.approval import Approval, Judges, approvals, read_judges
+from service.policies.refusal import PolicyRefused, suggestion
 
 NOBODY_SIGNS = (
     "Nobody's signature is demanded yet, since there is no list of signers; see: exportgate policy signers --help"
 )
-_SHA256_LENGTH = 64
 _FIRST = "exportgate policy publish deploy/policies/baseline-2026-02.yaml --by NAME"
 
 
 async def find_version(tx: Tx, version: str) -> tuple[bytes, bytes]:
-    """(sha256, document) of a published version, named so or by its sha256. Misuse when there is none."""
-    found = None if _is_odd_hash(version) else await policy_document(tx, version)
+    """(sha256, document) of a published version, named so or by its sha256. Misuse when there is none, or several."""
+    found = await policy_document(tx, version)
     if found is None:
-        known = [one.version for one in await list_policies(tx)]
+        policies = await list_policies(tx)
+        meant = [one for one in policies if version in {one.version, one.sha256.hex()[: max(len(version), SHORTEST)]}]
+        if len(meant) > 1:
+            raise Misuse(
+                f"'{version}' may be any of {len(meant)} versions; give the whole sha256: exportgate policy list --json"
+            )
+        known = [one.version for one in policies]
         raise Misuse(f"no version '{version}' is published{suggestion(version, known)}; see: exportgate policy list")
     return found
-
-
-def _is_odd_hash(version: str) -> bool:
-    return len(version) == _SHA256_LENGTH and any(letter not in "0123456789abcdef" for letter in version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +53,24 @@ class _Spell:
 
     activation: Activation
     end: datetime | None
+    in_force: bool
+
+    def told(self) -> str:
+        """From when to when, in a table."""
+        start = clock(self.activation.effective_at)
+        period = f"{start} to {clock(self.end)}" if self.end else f"from {start}"
+        return f"NOW: {period}" if self.in_force else period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """All versions and what was done with them. `signers` has the names under each version, by its sha256."""
+    """All versions and what was done with them. `signers` says who signed each version, by its sha256."""
 
     policies: Sequence[Published]
     spells: Sequence[_Spell]
     cancelled: Mapping[datetime, Activation]
     cancellations: Sequence[Cancellation]
-    signers: Mapping[bytes, Sequence[str]]
+    signers: Mapping[bytes, Approval]
     waiting: Sequence[Waiting]
     is_demanded: bool
 
@@ -74,7 +84,10 @@ class _Known:
 
 
 def list_versions(*, as_json: AsJson = False) -> None:
-    """List every published version, who signed it, and from when to when it was in force."""
+    """List every published version, who signed it, and from when to when it was in force, the latest first.
+
+    Who has signed and does not count now stands in brackets, with the reason.
+    """
     known = run(_list())
     if as_json:
         for one in known.policies:
@@ -86,7 +99,7 @@ def list_versions(*, as_json: AsJson = False) -> None:
             one.version,
             one.sha256.hex()[:12],
             f"{clock(one.published_at)} by {one.published_by}",
-            ", ".join(known.signers.get(one.sha256, ())) or "-",
+            known.signers[one.sha256].told() if one.sha256 in known.signers else "-",
             "; ".join(_state(one, known)),
         ]
         for one in known.policies
@@ -98,7 +111,7 @@ def list_versions(*, as_json: AsJson = False) -> None:
 
 
 def _as_json(one: Published, known: _Known) -> dict[str, object]:
-    due = known.due(one.sha256)
+    due, signed = known.due(one.sha256), known.signers.get(one.sha256)
     return {
         "name": one.name,
         "version": one.version,
@@ -106,13 +119,15 @@ def _as_json(one: Published, known: _Known) -> dict[str, object]:
         "in_force": one.in_force,
         "published_by": one.published_by,
         "published_at": one.published_at,
-        "signed_by": known.signers.get(one.sha256, ()),
+        "signed_by": signed.names if signed else (),
+        "signatures_that_do_not_count": [{"name": name, "why": why} for name, why in signed.others] if signed else [],
         "signatures_demanded": known.is_demanded,
         "countersignature_due_by": None if due is None else due.due_at,
         "spells": [
             {
                 "from": spell.activation.effective_at,
                 "to": spell.end,
+                "in_force": spell.in_force,
                 "by": spell.activation.activated_by,
                 "emergency": spell.activation.emergency,
                 "rollback": spell.activation.rollback,
@@ -128,14 +143,7 @@ def _as_json(one: Published, known: _Known) -> dict[str, object]:
 
 
 def _state(one: Published, known: _Known) -> Iterator[str]:
-    mine = known.spells_of(one.sha256)
-    told = ", ".join(
-        f"{clock(spell.activation.effective_at)} to {clock(spell.end)}"
-        if spell.end
-        else f"from {clock(spell.activation.effective_at)}"
-        for spell in mine
-    )
-    yield ("NOW: " if one.in_force else "") + told if mine else "never activated"
+    yield ", ".join(spell.told() for spell in reversed(known.spells_of(one.sha256))) or "never activated"
     due = known.due(one.sha256)
     if due is not None:
         yield f"EMERGENCY, countersignature due by {clock(due.due_at)}{': OVERDUE' if due.is_overdue else ''}"
@@ -150,15 +158,24 @@ async def _list() -> _Known:
         ends = [one.effective_at for one in activations[1:]]
         cancellations = await list_cancellations(tx)
         every = {one.effective_at: one for one in await list_activations(tx, with_cancelled=True)}
-        signers: dict[bytes, list[str]] = {}
-        for row in await list_signatures(tx):
-            signers.setdefault(row.policy_sha256, []).append(row.signer)
+        pin = await read_pin(tx, None)
         return _Known(
             policies=await list_policies(tx),
-            spells=[_Spell(activation=one, end=end) for one, end in zip(activations, [*ends, None], strict=False)],
+            spells=[
+                _Spell(activation=one, end=end, in_force=one.effective_at == pin.effective_at)
+                for one, end in zip(activations, [*ends, None], strict=False)
+            ],
             cancelled={one.effective_at: every[one.effective_at] for one in cancellations},
             cancellations=cancellations,
-            signers=signers,
+            signers={one.of.sha256: one for one in await _approvals(tx, pin.now)},
             waiting=await awaiting_countersignature(tx),
             is_demanded=await signatures_demanded(tx),
         )
+
+
+async def _approvals(tx: Tx, at: datetime) -> Sequence[Approval]:
+    try:
+        return await approvals(tx, await read_judges(tx), at)
+    except PolicyRefused as refusal:
+        warn(f"warning: {refusal}; see: exportgate replay")
+        return await approvals(tx, Judges(), at)

@@ -56,72 +56,79 @@ def keys() -> Iterator[Typed]:
         yield Typed(
             command=f"exportgate policy keygen --name {name} --out {name}.pem",
             why=f"{name.capitalize()} makes a key to sign with; the private half stays in the file.",
-            shown=1,
-            from_end=True,
+            brief=name != PEOPLE[0],
         )
 
 
-def list_of_signers() -> Typed:
-    """Two of the list let it count."""
+def list_of_signers() -> Iterator[Typed]:
+    """Two of the list let it count, each where their key is."""
     first, second, *_ = PEOPLE
-    return Typed(
-        command=f"exportgate policy signers publish {SIGNER_LIST} --by {first} --key {first}.pem --key {second}.pem",
-        why=f"The public keys, written into {SIGNER_LIST}, become the list of those who may sign.",
+    yield Typed(
+        command=f"exportgate policy signers sign {SIGNER_LIST} --key {second}.pem > {second}.json",
+        why=f"{second.capitalize()} signs the list of those who may sign, and hands on the signature, not the key.",
+    )
+    yield Typed(
+        command=f"exportgate policy signers publish {SIGNER_LIST} --by {first} --key {first}.pem "
+        f"--signature {second}.json",
+        why=f"{first.capitalize()} signs it too, and lets it count.",
     )
 
 
-def begin(chapter: Chapter) -> Typed:
+def begin(chapter: Chapter, *, brief: bool) -> Typed:
     """The draft."""
     return Typed(
         command=f"exportgate policy new {chapter.version} --from {chapter.extends}.yaml",
         why="A document to begin with, beside the one that it extends.",
+        brief=brief,
     )
 
 
 def look(chapter: Chapter, since: str | None) -> Iterator[Typed]:
     """All that says what the document would do; nothing of it changes anything."""
-    file = f"{chapter.version}.yaml"
-    yield Typed(command=f"exportgate policy lint {file}", why="Does it say anything that cannot be meant?")
+    file, brief = f"{chapter.version}.yaml", since is not None
+    yield Typed(command=f"exportgate policy lint {file}", why="Does it say anything that cannot be meant?", brief=brief)
     yield Typed(
         command=f"exportgate policy test {file}",
-        why="Do its cases hold, and does a case look at every rule, date and waiver of it?",
-        shown=2,
+        why="Do its cases come out as expected, and does a case look at every rule, date and waiver of it?",
+        brief=brief,
     )
     yield Typed(
         command=f"exportgate policy diff {chapter.extends}.yaml {file}",
         why="What does it say differently, and who is a smallest customer that sees it?",
-        shown=20,
     )
     yield Typed(
         command=f"exportgate policy simulate {file} --samples 1" + ("" if since is None else f" --since {since}"),
         why=f"Who would be decided otherwise, of all {'who stand' if since is None else 'decided since the last one'}?",
-        shown=7,
     )
 
 
-def enact(chapter: Chapter, *, try_alone: bool) -> Iterator[Typed]:
-    """Published, signed by two and in force. `try_alone` shows what one person cannot do."""
+def enact(chapter: Chapter, *, brief: bool) -> Iterator[Typed]:
+    """Published, signed by two and in force. Unless `brief`, also what one person cannot do."""
     version, (first, second) = chapter.version, SIGNERS
     activate = f"exportgate policy activate {version} --by {AUTHOR} --reason {quote(chapter.reason)}"
     yield Typed(
         command=f"exportgate policy publish {version}.yaml --by {AUTHOR}",
         why="It is kept for ever as it stands, and decides nothing yet.",
-        shown=4,
-        from_end=True,
+        brief=brief,
     )
-    if try_alone:
+    if not brief:
         yield Typed(command=_sign(version, AUTHOR), why="May the author approve of her own work? No.", refused=True)
-    yield Typed(command=_sign(version, first), why=f"{first.capitalize()} has read it and approves.")
-    if try_alone:
+    yield Typed(command=_sign(version, first), why=f"{first.capitalize()} has read it and approves.", brief=brief)
+    if not brief:
         yield Typed(command=activate, why="Is one signature enough? No.", refused=True)
-    yield Typed(command=_sign(version, second), why=f"{second.capitalize()} has read it too.")
-    yield Typed(command=activate, why="From now on everything that comes is decided by it.")
+    yield Typed(
+        command=f"exportgate policy diff {chapter.extends} {version}",
+        why=f"{second.capitalize()} reads what was published against what is in force, before signing it.",
+        brief=brief,
+    )
+    yield Typed(command=_sign(version, second), why=f"{second.capitalize()} approves too.", brief=brief)
+    yield Typed(command=activate, why="From now on everything that comes is decided by it.", brief=brief)
 
 
 def look_back() -> Sequence[Typed]:
     """What an auditor asks for afterwards."""
     return (
-        Typed(command="exportgate policy list", why="Which version decided when, and who answers for it?", shown=20),
+        Typed(command="exportgate policy list", why="Which version decided when, and who answers for it?"),
         Typed(command="exportgate replay", why="Does every decision follow from its facts and the policy of its time?"),
     )
 

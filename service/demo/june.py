@@ -113,18 +113,20 @@ async def _signers(walk: Walk) -> None:
         made = await walk.type(typed)
         lines.append(f'  - {{name: {name}, public_key: "{_public_key(made)}", valid_from: "2026-01-01T00:00:00Z"}}')
     (walk.shell.folder / SIGNER_LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    await walk.type(list_of_signers())
+    for typed in list_of_signers():
+        await walk.type(typed)
 
 
 async def _chapter(walk: Walk, chapter: Chapter, since: str | None) -> None:
-    version = chapter.version
-    await walk.type(begin(chapter), version)
+    version, brief = chapter.version, since is not None
+    await walk.type(begin(chapter, brief=brief), version)
     shutil.copy(POLICIES / f"{version}.yaml", walk.shell.folder)
-    walk.console.print(
-        f"\n  Ann writes the text into the draft. Here deploy/policies/{version}.yaml takes its place:\n"
-        "  her thinking is not in the seconds, the commands are."
-    )
-    for typed in (*look(chapter, since), *enact(chapter, try_alone=since is None)):
+    if not brief:
+        walk.console.print(
+            f"\n  Ann writes the text into the draft. Here, and below, the shipped {version}.yaml takes its place:\n"
+            "  her thinking is not in the seconds, the commands are."
+        )
+    for typed in (*look(chapter, since), *enact(chapter, brief=brief)):
         await walk.type(typed, version)
 
 

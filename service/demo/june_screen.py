@@ -23,20 +23,24 @@ def show_chapter(console: Console, came: str, text: str) -> None:
 
 
 def show_typed(console: Console, typed: Typed) -> None:
-    """A command, and why it is typed, before it runs."""
+    """A command, and why it is typed, before it runs; of one that was shown before nothing yet."""
+    if typed.brief:
+        return
     console.print(f"\n  # {typed.why}", style="dim")
     console.print(f"  $ {typed.command}", style="bold", soft_wrap=True)
 
 
 def show_said(console: Console, step: Step, typed: Typed) -> None:
-    """The essential of what a command said, and how long it took."""
-    said = [line for line in step.said if line.strip()]
-    left_out = len(said) - typed.shown
-    for line in said[-typed.shown :] if typed.from_end else said[: typed.shown]:
-        console.print(indent(fill(line, console.width - INDENT, break_on_hyphens=False), " " * INDENT))
-    more = f"{left_out} {'lines before' if typed.from_end else 'more lines'}; " if left_out > 0 else ""
+    """What a command said, and how long it took; of one that was shown before only that."""
+    if typed.brief:
+        console.print(Text(f"  $ {step.command}", "bold") + Text(f"  [{step.seconds:.1f} s]", "dim"), soft_wrap=True)
+        return
+    for line in step.said:
+        if line.strip():
+            told = fill(line, console.width - INDENT, break_on_hyphens=False, break_long_words=False)
+            console.print(indent(told, " " * INDENT), soft_wrap=True)
     refused = "refused, as it must be; " if step.refused else ""
-    console.print(f"{' ' * INDENT}[{more}{refused}{step.seconds:.1f} s]", style="dim")
+    console.print(f"{' ' * INDENT}[{refused}{step.seconds:.1f} s]", style="dim")
 
 
 def show_sightings(console: Console, others: int, seen: Sequence[Sighting]) -> None:

@@ -14,20 +14,20 @@ from service.demo.stream import DemoFailed
 EXPORTGATE = "exportgate"
 REFUSED = 1
 _OURS = "EXPORTGATE_"
+_INTO = ">"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
-    """A command to type, with why. `refused`: it must end with exit code 1.
+    """A command to type, with why. `refused`: it must end with exit code 1. `> FILE` at its end takes what it answers.
 
-    At most `shown` lines of what it says are shown: the first ones, or the last ones when the essential is at the end.
+    `brief`: it was shown before for another version, so a line is enough for it.
     """
 
     command: str
     why: str
     refused: bool = False
-    shown: int = 6
-    from_end: bool = False
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +57,13 @@ class Shell:
     async def run(self, typed: Typed, *, version: str | None) -> Step:
         """Run a command to its end. DemoFailed when it does not end as it must."""
         program, *arguments = shlex.split(typed.command)
+        into = None
+        if arguments[-2:-1] == [_INTO]:
+            into, arguments = self.folder / arguments[-1], arguments[:-2]
         if program != EXPORTGATE:
             raise ValueError(f"expected a command of {EXPORTGATE}, found {program}")
         begun = time.monotonic()
-        code, said = await self._run(arguments)
+        code, said = await self._run(arguments, into)
         step = Step(
             version=version,
             command=typed.command,
@@ -75,7 +78,8 @@ class Shell:
             raise DemoFailed(f"expected to {expected}, ended with {code}: {typed.command}: {' '.join(said[-1:])}")
         return step
 
-    async def _run(self, arguments: Sequence[str]) -> tuple[int, Sequence[str]]:
+    async def _run(self, arguments: Sequence[str], into: Path | None) -> tuple[int, Sequence[str]]:
+        """How it ended and what it said, but for what went into a file."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -86,12 +90,15 @@ class Shell:
             env={**outer, **self.variables, "COLUMNS": str(self.columns)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.STDOUT if into is None else asyncio.subprocess.PIPE,
         )
         try:
-            output, _ = await process.communicate()
+            output, errors = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        return await process.wait(), output.decode(errors="replace").splitlines()
+        if into is not None:
+            await asyncio.to_thread(into.write_bytes, output)
+        said = output if into is None else errors
+        return await process.wait(), said.decode(errors="replace").splitlines()

@@ -103,7 +103,7 @@ def _cast(endings: Mapping[tuple[str, str], Ending]) -> Table:
 
 
 def last_words(console: Console, account: Account) -> None:
-    """What was checked, and what to try next."""
+    """What was checked, and what is to be seen after it."""
     published, tally = account.published, account.tally
     console.print(
         f"\nReplay: {tally.decisions:,} decisions made again from what was stored, "
@@ -112,9 +112,16 @@ def last_words(console: Console, account: Account) -> None:
         f"{published.differences} differ from the database."
     )
     console.print(
+        "\nHow an officer puts such a version in force is shown by `exportgate demo --june`, the second half of "
+        "`make demo`."
+    )
+
+
+def next_steps(console: Console) -> None:
+    """What to try after both halves of the demo."""
+    console.print(
         "\nWhat to try next:\n"
-        "  exportgate demo --keep                     the same, and the servers stay for the commands of the README\n"
-        "  exportgate demo --june                     the three versions of June 2026, by an officer's commands\n"
+        "  exportgate demo --keep                     the first half, and its servers stay for the README's commands\n"
         "  exportgate policy test deploy/policies     the golden cases of every shipped policy\n"
         "  exportgate policy facts                    what a rule may ask for\n"
         "  README.md, “Operate”                       run it against your own Kafka and PostgreSQL"

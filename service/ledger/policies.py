@@ -1,11 +1,12 @@
 """Policy documents and their activations: what is in force, and from when."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256 as sha256_of
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 
 from service.ledger.engine import Tx
 from service.ledger.tables import policy, policy_activation, policy_cancellation
@@ -95,16 +96,17 @@ async def resolved_policy(tx: Tx, sha256: bytes) -> bytes:
 
 
 async def policy_document(tx: Tx, version: str) -> tuple[bytes, bytes] | None:
-    """(sha256, document) of the stored version, or None. A digest in hexadecimal names a version too."""
-    by_version = select(policy.c.sha256, policy.c.document).where(policy.c.version == version)
-    row = (await tx.execute(by_version)).first()
-    if row is None and len(version) == _HEX_DIGITS:
-        row = (
-            await tx.execute(
-                select(policy.c.sha256, policy.c.document).where(policy.c.sha256 == bytes.fromhex(version))
-            )
-        ).first()
-    return None if row is None else (row.sha256, row.document)
+    """(sha256, document) of the stored version, or None.
+
+    A digest in hexadecimal names a version too, and so do its first digits, `SHORTEST` at least, where no other begins
+    so.
+    """
+    columns = select(policy.c.sha256, policy.c.document)
+    rows = (await tx.execute(columns.where(policy.c.version == version))).all()
+    if not rows and _DIGEST.fullmatch(version):
+        digits = func.encode(policy.c.sha256, "hex")
+        rows = (await tx.execute(columns.where(digits.startswith(version)))).all()
+    return (rows[0].sha256, rows[0].document) if len(rows) == 1 else None
 
 
 async def store_policy(
@@ -174,7 +176,9 @@ async def list_cancellations(tx: Tx) -> Sequence[Cancellation]:
     return [Cancellation(**row._mapping) for row in (await tx.execute(statement)).all()]  # noqa: SLF001 -- as above
 
 
-_HEX_DIGITS = 64
+SHORTEST = 12
+"""Digits of a sha256 that name a version; `policy list` shows so many."""
+_DIGEST = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
 
 _PIN = text(
     """

@@ -20,6 +20,7 @@ class Decided(NamedTuple):
     outcome: str
     decided_at: datetime
     facts: bytes | None
+    access: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class Period:
 async def count_standing_decisions(tx: Tx) -> int:
     """How many decisions stand now."""
     return int((await tx.execute(_COUNT_STANDING)).scalar_one())
+
+
+async def count_standing_approvals(tx: Tx) -> int:
+    """How many decisions that stand now approve."""
+    return int((await tx.execute(_COUNT_APPROVALS)).scalar_one())
 
 
 async def standing_decisions(tx: Tx, after: Decided | None, limit: int) -> Sequence[Decided]:
@@ -60,8 +66,9 @@ async def decisions_made(tx: Tx, period: Period, after: Decided | None, limit: i
     return [Decided(*row) for row in (await tx.execute(_MADE, parameters)).all()]
 
 
-_COLUMNS = "d.decision_id, d.account_id, d.subject_id, d.outcome, d.decided_at, e.content"
+_COLUMNS = "d.decision_id, d.account_id, d.subject_id, d.outcome, d.decided_at, e.content, d.access"
 _COUNT_STANDING = text("SELECT count(*) FROM ledger.subject WHERE decision_id IS NOT NULL")
+_COUNT_APPROVALS = text("SELECT count(*) FROM ledger.subject WHERE decision_id IS NOT NULL AND outcome = 'approve'")
 _STANDING = text(
     f"""
     SELECT {_COLUMNS} FROM (

@@ -104,9 +104,10 @@ async def authored(tx: Tx, sha256: bytes) -> Authored:
 
 
 async def awaiting_countersignature(tx: Tx) -> Sequence[Waiting]:
-    """The emergency activations that fewer than two people other than the author have signed for, oldest first.
+    """The emergency activations for which fewer than two signatures count now, oldest first.
 
-    One that a version which two people signed has replaced waits for nobody any more.
+    They are counted as for an activation, by the list of signers in force now: who has left it counts no more. One that
+    a version with signatures enough has replaced waits for nobody any more.
     """
     rows = (await tx.execute(_WAITING, {"within": COUNTERSIGN_WITHIN})).all()
     return [Waiting(**row._mapping) for row in rows]  # noqa: SLF001 -- as above
@@ -117,12 +118,12 @@ _WAITING = text(
     SELECT a.effective_at, a.policy_sha256, p.version, a.effective_at + CAST(:within AS interval) AS due_at,
            a.effective_at + CAST(:within AS interval) <= clock_timestamp() AS is_overdue
     FROM ledger.activation_not_cancelled AS a JOIN ledger.policy AS p ON p.sha256 = a.policy_sha256
-    WHERE a.emergency AND 2 > (
-        SELECT least(count(DISTINCT s.signer), count(DISTINCT s.public_key)) FROM ledger.policy_signature AS s
-        WHERE s.policy_sha256 = a.policy_sha256 AND s.signer <> p.published_by)
+    CROSS JOIN (SELECT sha256 FROM ledger.policy_signer_list ORDER BY seq DESC LIMIT 1) AS judges
+    WHERE a.emergency AND ledger.count_approvers(a.policy_sha256, judges.sha256, clock_timestamp()) < 2
       AND NOT EXISTS (
         SELECT FROM ledger.activation_not_cancelled AS next
-        WHERE next.effective_at > a.effective_at AND next.effective_at <= clock_timestamp() AND NOT next.emergency)
+        WHERE next.effective_at > a.effective_at AND next.effective_at <= clock_timestamp()
+          AND (NOT next.emergency OR ledger.count_approvers(next.policy_sha256, judges.sha256, clock_timestamp()) >= 2))
     ORDER BY a.effective_at
     """
 )

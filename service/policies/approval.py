@@ -42,18 +42,53 @@ class Judges:
 
     def approvers(self, of: Authored, signatures: Iterable[SignatureRow], at: datetime) -> list[str]:
         """The people whose signatures count for a version at this instant: never its author, nor a key of theirs."""
+        return [row.signer for row in signatures if self.fault(of, row, at) is None]
+
+    def fault(self, of: Authored, row: SignatureRow, at: datetime) -> str | None:
+        """Why a signature does not count for a version at this instant; None when it counts."""
         judge = self.in_force
         if judge is None:
-            return []
+            return "no list of signers counts"
+        listed = next((one for one in judge.signers if one.name == row.signer), None)
+        if listed is None:
+            return "no longer a signer"
+        if listed.public_key != row.public_key:
+            return "signed with a key that is no longer listed"
+        if not listed.may_sign(at):
+            return "may not sign now"
         authors = {one.public_key for each in self.lists for one in each.signers if one.name == of.published_by}
-        found: list[str] = []
-        for row in signatures:
-            signer = judge.find(row.signer, row.public_key)
-            if signer is None or not signer.may_sign(at) or signer.name == of.published_by:
-                continue
-            if row.public_key not in authors and is_true(of, row):
-                found.append(signer.name)
-        return found
+        if row.signer == of.published_by or row.public_key in authors:
+            return "the author"
+        return None if is_true(of, row) else "the signature is not true"
+
+    def approval(self, of: Authored, signatures: Sequence[SignatureRow], at: datetime) -> "Approval":
+        """Who has signed for a version: those who count at this instant, and those who do not."""
+        names = self.approvers(of, signatures, at)
+        faults = [(row.signer, self.fault(of, row, at)) for row in signatures]
+        others = tuple((name, why) for name, why in faults if why is not None and name not in names)
+        return Approval(of=of, names=tuple(names), others=others)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The names of those whose signatures count for a version; `others` have signed but do not count, and why."""
+
+    of: Authored
+    names: tuple[str, ...]
+    others: tuple[tuple[str, str], ...]
+
+    def told(self) -> str:
+        """`bob (cleo: no longer a signer)`; a dash for nobody."""
+        others = "; ".join(f"{name}: {why}" for name, why in self.others)
+        return f"{', '.join(self.names) or '-'}{f' ({others})' if others else ''}"
+
+
+async def approvals(tx: Tx, judges: Judges, at: datetime) -> Sequence[Approval]:
+    """How every version that anybody has signed stands at an instant, in the order of the first signatures."""
+    signed: dict[bytes, list[SignatureRow]] = {}
+    for row in await list_signatures(tx):
+        signed.setdefault(row.policy_sha256, []).append(row)
+    return [judges.approval(await authored(tx, sha256), rows, at) for sha256, rows in signed.items()]
 
 
 def is_true(of: Authored, row: SignatureRow) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
 
@@ -34,6 +35,32 @@ def changes(before: Tree, after: Tree) -> list[Change]:
         *_models(before["catalogue"], after["catalogue"]),
         *_terms(before, after),
     ]
+
+
+def altered(before: object, after: object) -> list[str]:
+    """The clauses, members or keys in which two values differ, a line each, and the lines that enclose them.
+
+    A line begins with "-" when it stands in `before` only, with "+" in `after` only, else with a space; then comes its
+    indentation.
+    """
+    old, new = list(_outline(before, 0)), list(_outline(after, 0))
+    signed = list[tuple[str, int, str]]()
+    for what, first, last, start, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if what == "equal":
+            signed += [(" ", *line) for line in old[first:last]]
+        else:
+            signed += [("-", *line) for line in old[first:last]] + [("+", *line) for line in new[start:end]]
+    kept, below = list[str](), 0
+    for sign, depth, text in reversed(signed):
+        if sign != " " or depth < below:
+            kept.append(f"{sign} {'  ' * depth}{text}")
+            below = depth
+    return kept[::-1]
+
+
+def written(value: object) -> str:
+    """A value on one line, as a document may write it; a dash for None."""
+    return "-" if value is None else _flow(value)
 
 
 def changed_rules(before: Tree, after: Tree) -> set[str]:
@@ -151,3 +178,37 @@ def _words(tree: object) -> Iterator[str]:
     elif isinstance(tree, list):
         for part in tree:
             yield from _words(part)
+
+
+def _outline(value: object, depth: int) -> Iterator[tuple[int, str]]:
+    """What `value` is made of, with how deep it lies: each leaf of a condition is one line."""
+    match value:
+        case None:
+            return
+        case Mapping() if "fact" not in value:
+            for key in sorted(value, key=lambda name: (name == "where", name)):
+                if isinstance(value[key], Mapping | list):
+                    yield depth, f"{key}:"
+                    yield from _outline(value[key], depth + 1)
+                else:
+                    yield depth, f"{key}: {_flow(value[key])}"
+        case list():
+            for part in value:
+                yield from _outline(part, depth)
+        case _:
+            yield depth, _flow(value)
+
+
+def _flow(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case Mapping():
+            keys = sorted(value, key=lambda name: (name != "fact", name == "assured", name))
+            return f"{{{', '.join(f'{key}: {_flow(value[key])}' for key in keys)}}}"
+        case list():
+            return f"[{', '.join(_flow(part) for part in value)}]"
+        case _:
+            return str(value)

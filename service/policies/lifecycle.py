@@ -23,7 +23,7 @@ from service.ledger.policies import (
     store_policy,
 )
 from service.ledger.signers import authored, list_signatures
-from service.policies.approval import Judges, NotSigned, needed_for, read_judges
+from service.policies.approval import Approval, Judges, NotSigned, needed_for, read_judges
 from service.policies.load import load_resolved
 from service.policies.must_hold import refuse_approval_in_doubt
 from service.policies.refusal import PolicyRefused
@@ -74,10 +74,15 @@ async def publish(tx: Tx, *, policy: Policy, document: bytes, resolved: bytes, p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activated:
-    """From when a version decides, and whose signatures that rests on: None when nobody's is demanded."""
+    """From when a version decides, and whose signatures that rests on: None when nobody's is demanded.
+
+    `emergency`: one signature had to do. Not `is_new`: it was to be in force then already, so nothing was stored.
+    """
 
     effective_at: datetime
     signed_by: tuple[str, ...] | None
+    emergency: bool = False
+    is_new: bool = True
 
 
 async def activate(
@@ -93,9 +98,10 @@ async def activate(
     """Put a stored version in force at an instant, None meaning now.
 
     Takes every lane, in order, and stamps its time there: a batch that holds a lane has decided before this, one that
-    waits will read the new pin. Refuses an instant in the past, since no decision may lose its law, a version that
-    cannot be loaded, one that approves in doubt or whose law is proposed or rescinded, one that too few people have
-    signed, and, unless `rollback`, one that others have replaced.
+    waits will read the new pin. Stores nothing when the version is to be in force then anyway. It is an emergency only
+    where fewer have signed than are needed otherwise. Refuses an instant in the past, since no decision may lose its
+    law, a version that cannot be loaded, one that approves in doubt or whose law is proposed or rescinded, one that too
+    few people have signed, and, unless `rollback`, one that others have replaced.
     """
     installation = await read_installation(tx)
     heads = await lock_lanes(tx, range(installation.control_lane + 1))
@@ -107,10 +113,18 @@ async def activate(
             "leave out the time to activate now"
         )
     effective_at = at or pin.now
-    await _refuse_wrong_direction(tx, policy, effective_at, pin.now, rollback=rollback)
     judges = await read_judges(tx)
-    signed_by = await _signed_by(tx, judges, sha256, pin.now, emergency=emergency)
     judge = judges.in_force
+    approval = judges.approval(await authored(tx, sha256), await list_signatures(tx, sha256), pin.now)
+    signed_by = list(approval.names)
+    before = [one for one in await list_activations(tx) if one.effective_at <= effective_at][-1:]
+    if before and before[0].policy_sha256 == sha256:
+        return Activated(
+            effective_at=before[0].effective_at, signed_by=None if judge is None else approval.names, is_new=False
+        )
+    await _refuse_wrong_direction(tx, policy, effective_at, pin.now, rollback=rollback)
+    _refuse_unsigned(judges, approval, emergency=emergency)
+    emergency = emergency and len(signed_by) < needed_for(emergency=False)
     body: dict[str, object] = {
         "activation_id": str(_activation_id(sha256, effective_at)),
         "policy": _version(policy),
@@ -138,7 +152,9 @@ async def activate(
     )
     await store_activation(tx, activation)
     await _advance(tx, heads, pin)
-    return Activated(effective_at=effective_at, signed_by=None if judge is None else tuple(signed_by))
+    return Activated(
+        effective_at=effective_at, signed_by=None if judge is None else approval.names, emergency=emergency
+    )
 
 
 async def cancel(tx: Tx, *, effective_at: datetime, cancelled_by: str, reason: str) -> str:
@@ -214,21 +230,20 @@ async def _refuse_wrong_direction(tx: Tx, policy: Policy, at: datetime, now: dat
         raise PolicyRefused(f"{policy.version} was never in force, so there is no way back to it; activate it")
 
 
-async def _signed_by(tx: Tx, judges: Judges, sha256: bytes, now: datetime, *, emergency: bool) -> list[str]:
-    """The people whose signatures an activation rests on. NotSigned when there are too few."""
+def _refuse_unsigned(judges: Judges, approval: Approval, *, emergency: bool) -> None:
+    """NotSigned when too few people have signed for an activation."""
     if judges.in_force is None:
         if emergency:
             raise PolicyRefused("nobody's signature is demanded yet, so leave --emergency out")
-        return []
-    of = await authored(tx, sha256)
-    names, needed = judges.approvers(of, await list_signatures(tx, sha256), now), needed_for(emergency=emergency)
-    if len(names) < needed:
+        return
+    of, needed = approval.of, needed_for(emergency=emergency)
+    if len(approval.names) < needed:
+        who = f", {approval.told()}" if approval.names or approval.others else ""
         hint = "" if emergency else "; in an emergency one is enough, see --emergency"
         raise NotSigned(
             f"{of.version} needs the signatures of {needed} of the signers other than {of.published_by}, who published "
-            f"it, and has {len(names)}: exportgate policy sign {of.version} --by NAME --key FILE{hint}"
+            f"it, and has {len(approval.names)}{who}: exportgate policy sign {of.version} --by NAME --key FILE{hint}"
         )
-    return names
 
 
 async def _write(tx: Tx, heads: dict[int, Head], pin: Pin, kind: str, body: dict[str, object]) -> tuple[int, int]:

@@ -10,7 +10,9 @@ from service.policies import (
     lint_catalogue,
     lint_demands,
     lint_document,
+    lint_groups,
     lint_lists,
+    lint_placeholders,
     lint_rules,
     lint_shadows,
     lint_wording,
@@ -19,11 +21,13 @@ from service.policies.lint_finding import Finding
 from service.policies.load import LoadedPolicy
 
 CHECKS = (
+    lint_placeholders.findings,
     lint_rules.findings,
     lint_shadows.findings,
     lint_demands.findings,
     lint_wording.findings,
     lint_lists.findings,
+    lint_groups.findings,
     lint_document.findings,
     lint_catalogue.findings,
 )

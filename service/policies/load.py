@@ -20,7 +20,8 @@ class LoadedPolicy:
     """A checked document. `document` are its own bytes, `resolved` those that are hashed.
 
     `policy` follows from `resolved` alone. `source` and `where` tell a person the place of a thing in the text.
-    `inherited` is the catalogue of the parent as it is written; empty where there is none.
+    `inherited` is the catalogue of the parent as it is written, `inherited_groups` are its groups in the resolved form;
+    empty where there is none.
     """
 
     policy: Policy
@@ -30,6 +31,11 @@ class LoadedPolicy:
     source: Document = field(compare=False, repr=False)
     where: Where = field(compare=False, repr=False)
     inherited: Mapping[str, Json] = field(compare=False, repr=False)
+    inherited_groups: Mapping[str, list[Json]] = field(compare=False, repr=False)
+
+
+_OF_A_POLICY = frozenset({"policy", "version", "rules", "extends"})
+"""A file with none of these keys is another kind of file: a catalogue, or groups."""
 
 
 def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPolicy:
@@ -38,6 +44,10 @@ def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPol
     PolicyRefused where the document is malformed, means nothing, or may not change its parent so.
     """
     document = read_document(text, name)
+    if not _OF_A_POLICY & document.tree.keys():
+        raise PolicyRefused(
+            f"{name}:1: this file is no policy document, which has 'policy:' and 'version:'; name one that is"
+        )
     resolution = resolve(document, parent, file)
     resolved = orjson.dumps(resolution.tree, option=orjson.OPT_SORT_KEYS)
 
@@ -53,6 +63,7 @@ def load_document(text: bytes, name: str, parent: Read, file: Read) -> LoadedPol
         source=document,
         where=where,
         inherited=resolution.inherited,
+        inherited_groups=resolution.inherited_groups,
     )
 
 

@@ -39,12 +39,13 @@ Json = str | bool | int | None | list["Json"] | dict[str, "Json"]
 class Resolution:
     """`tree` is the resolved form; `places` says which document each rule and group comes from, for messages.
 
-    `inherited` is the catalogue of the parent; empty where there is none.
+    `inherited` is the catalogue of the parent, `inherited_groups` are its groups; empty where there is none.
     """
 
     tree: dict[str, Json]
     places: Mapping[tuple[str, str], tuple[Document, Path]]
     inherited: Mapping[str, Json]
+    inherited_groups: Mapping[str, list[Json]]
 
     def where(self, kind: str, name: str, inside: Path = ()) -> str:
         """`file:line` of a part of a rule or group."""
@@ -62,6 +63,7 @@ class _Parts:
     valid_for: str | None
     places: dict[tuple[str, str], tuple[Document, Path]]
     inherited: Mapping[str, Json]
+    inherited_groups: Mapping[str, list[Json]]
 
 
 def resolve(document: Document, parent: Read, file: Read) -> Resolution:
@@ -82,7 +84,7 @@ def resolve(document: Document, parent: Read, file: Read) -> Resolution:
         "valid_for": parts.valid_for,
         "rules": [_rule(parts.rules[name]) for name in sorted(parts.rules)],
     }
-    return Resolution(tree, parts.places, parts.inherited)
+    return Resolution(tree, parts.places, parts.inherited, parts.inherited_groups)
 
 
 def _format(rules: Mapping[str, RuleForm]) -> int:
@@ -98,7 +100,7 @@ def _parts(document: Document, parent: Read, file: Read, children: tuple[str, ..
     if form.extends is None:
         if form.drop:
             raise PolicyRefused(f"{document.where(('drop',))}: nothing to drop: the document extends no other")
-        base = _Parts(form, {}, {}, {}, ListsForm(), None, {}, {})
+        base = _Parts(form, {}, {}, {}, ListsForm(), None, {}, {}, {})
     else:
         above = _parent_document(document, form, parent)
         base = _parts(above, parent, file, (*children, form.version))
@@ -116,6 +118,7 @@ def _parts(document: Document, parent: Read, file: Read, children: tuple[str, ..
         valid_for=form.valid_for or base.valid_for,
         places=places,
         inherited=base.catalogue,
+        inherited_groups=base.groups,
     )
 
 

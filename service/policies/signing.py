@@ -68,7 +68,9 @@ def _refuse_stranger(judge: SignerList, name: str, key: SigningKey, at: datetime
     listed = next((one for one in judge.signers if one.name == name), None)
     if listed is None:
         known = [one.name for one in judge.signers]
-        raise PolicyRefused(f"{name} is not on the list of signers{suggestion(name, known)}")
+        raise PolicyRefused(
+            f"{name} is not on the list of signers{suggestion(name, known)}; on it are: {', '.join(known)}"
+        )
     if listed.public_key != key.public:
         raise PolicyRefused(f"the key is not the one that is listed for {name}, {key_text(listed.public_key)}")
     if not listed.may_sign(at):
