@@ -31,7 +31,7 @@ demo: $(READY) ## run the main job end to end on embedded servers, then June 202
 	@$(BIN)/exportgate demo --june $(ARGS)
 
 test: $(READY) ## run the tests; ARGS="tests/test_x.py -k name" to choose
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 kafka: $(READY) ## run Apache Kafka until Ctrl-C and print its address; needs Java 17 and Maven
 	@$(BIN)/python -m tests.kafka

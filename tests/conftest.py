@@ -19,8 +19,6 @@ from tests.ledger import Ledger
 from tests.stream import Stream, fresh_stream
 
 _NUMBERS = count()
-_SLOW = ("test_faults", "test_shadow", "test_june", "test_outages", "test_bench", "test_demo", "test_checker_tells")
-"""Files that take a minute and more, the slowest first: begun last, they would run alone at the end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,9 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow files first; and skip, with the reason given, what the chosen broker cannot carry."""
-    rank = {name: place for place, name in enumerate(_SLOW)}
-    items.sort(key=lambda item: rank.get(item.path.stem, len(_SLOW)))
+    """Skip, with the reason given, what the chosen broker cannot carry."""
     chosen = config.getoption("--broker")
     for item in items:
         mark = item.get_closest_marker("only_on")
