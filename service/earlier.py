@@ -77,10 +77,21 @@ def unreadable_before(earlier: _Values, silent: Collection[str]) -> tuple[str, .
 
 
 def untold_since(older: _Values, known: _Values, fields: Mapping[str, str]) -> list[str]:
-    """What an older event tells that no newer one did: its facts that are not known, and fields it made doubtful."""
+    """What an older event tells that no newer one did: its facts that are not known, and fields it made doubtful.
+
+    Of what stands until each part of it is told anew, it is the parts that count: lists of parties, and red flags.
+    """
     told = {field for fact, field in fields.items() if fact in known}
     facts = [fact for fact, value in older.items() if fact not in known and value != ()]
-    return sorted({*facts, *(_marks(older) - _marks(known) - told)} - _OF_NO_FIELD)
+    lists = _lists_of_parties(older) - _lists_of_parties(known)
+    spoken = {_number(flag) for flag in _elements(known, "account.red_flags")}
+    flags = [one for one in _elements(older, "account.red_flags") if not one.get("red_flag.resolved")]
+    more = {"account.red_flags"} if any(_number(flag) not in spoken for flag in flags) else set()
+    return sorted({*facts, *lists, *more, *(_marks(older) - _marks(known) - told)} - _OF_NO_FIELD)
+
+
+def _lists_of_parties(values: _Values) -> set[str]:
+    return {str(one["party.named_in"]) for one in _elements(values, "parties") if "party.named_in" in one}
 
 
 _OF_NO_FIELD = {"account.flags", "account.from_future", "customer.unreadable_places", "items"}

@@ -13,7 +13,7 @@ from service.deciding import Fate
 from service.normalise import NOTHING, OwnFacts, account_facts, contract_facts, user_facts, with_account
 from service.policies import load_resolved
 from service.resolving import CannotResolve, Person, dismiss, redrive
-from tests.events import account, event
+from tests.events import account, contract, event
 from tests.ledger import Ledger
 
 OWNER = {"role": "owner", "name": "Ann", "party_id": "p-1", "kind": "individual", "countries": ["Iran"]}
@@ -168,6 +168,31 @@ async def test_an_older_event_that_tells_what_no_newer_one_did_holds_the_account
     async with ledger.engine("reviewer").begin() as tx:
         await dismiss(tx, row.quarantine_id, Person(name="ann", reason="told again"), load_resolved)
     assert (await ledger.decisions())[-1][2] == "approve"  # The small policy has no rule about parents.
+    assert await ledger.replay() == []
+
+
+RAISED = {"edition": "2025-11", "raised_by": "a", "raised_at": "2026-01-01T00:00:00Z"}
+
+
+async def test_a_late_red_flag_that_no_newer_event_speaks_of_holds_the_account(ledger: Ledger) -> None:
+    newer = account(version=3, red_flags=[{**RAISED, "number": 2}])
+    await ledger.decide(event("account.signed_up.v1", newer, id="newer"))
+    spoken = account(version=1, red_flags=[{**RAISED, "number": 2}])
+    assert (await ledger.decide(event("account.updated.v1", spoken, id="same"))).fates == {Fate.STALE.value: 1}
+    late = account(version=2, red_flags=[{**RAISED, "number": 1}])
+    assert (await ledger.decide(event("account.updated.v1", late, id="late"))).fates == {Fate.CONFLICT.value: 1}
+    (row,) = await ledger.rows("SELECT detail FROM ledger.quarantine")
+    assert "account.red_flags" in row.detail
+
+
+async def test_late_end_users_of_a_contract_whose_resellers_alone_were_told_since_hold_it(ledger: Ledger) -> None:
+    await ledger.decide(event("account.signed_up.v1", account(), id="first"))
+    newer = contract(version=2, end_users=None, intermediaries=[RESELLER])
+    await ledger.decide(event("contract.signed.v1", newer, id="newer"))
+    late = contract(version=1, end_users=[{**RESELLER, "role": "end_user", "countries": ["IR"]}], intermediaries=None)
+    assert (await ledger.decide(event("contract.amended.v1", late, id="late"))).fates == {Fate.CONFLICT.value: 1}
+    (row,) = await ledger.rows("SELECT detail FROM ledger.quarantine")
+    assert "end_users" in row.detail
     assert await ledger.replay() == []
 
 
