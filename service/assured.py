@@ -17,7 +17,7 @@ _ACCOUNT_FIELDS = (
 ACCOUNT_PLACES = tuple((name, f"customer.{name}") for name in _ACCOUNT_FIELDS)
 """Fields that say a place, with the fact that each becomes."""
 
-_FACT_OF_FIELD: Mapping[str, Mapping[str, str]] = {
+FACT_OF_FIELD: Mapping[str, Mapping[str, str]] = {
     "account": {
         **dict(ACCOUNT_PLACES),
         "type": "customer.type",
@@ -35,11 +35,12 @@ _FACT_OF_FIELD: Mapping[str, Mapping[str, str]] = {
     },
     "contract": {"deliver_to": "contract.deliver_to", "value": "contract.value_usd", "end_uses": "contract.end_uses"},
 }
+"""Account, user or contract -> field of its events whose assurance may be stated -> the fact that it tells."""
 
 
 def read_assurance(stated: Mapping[str, str] | None, subject: str) -> dict[str, Assurance]:
     """The facts of an account, user or contract that are known better than by declaration; None: none were named."""
-    facts = _FACT_OF_FIELD[subject]
+    facts = FACT_OF_FIELD[subject]
     return {
         facts[field]: Assurance[level.upper()]
         for field, level in (stated or {}).items()

@@ -6,7 +6,7 @@ from datetime import UTC
 from schemas.accounts import AccountData, AccountFlagged, RedFlag, UserData
 from schemas.contracts import ContractData
 from schemas.parties import Party
-from service.assured import ACCOUNT_PLACES
+from service.assured import FACT_OF_FIELD
 from service.decide.facts import Element, Value
 from service.decide.ownership import Edge, examine
 from service.spelling import read_word
@@ -15,32 +15,22 @@ _Values = Mapping[str, Value]
 _ENDS = ("individual", "government")
 """Kinds of parties that nobody owns."""
 
+_TOLD = {kind: {fact: field for field, fact in facts.items()} for kind, facts in FACT_OF_FIELD.items()}
+
 ACCOUNT_FIELDS = {
-    **{fact: field for field, fact in ACCOUNT_PLACES},
+    **{fact: field for fact, field in _TOLD["account"].items() if field != "ownership"},  # See `ownership_after`.
     "account.channel": "channel",
     "account.payment_terms_days": "payment_terms_days",
     "customer.name_given": "legal_name",
-    "customer.type": "type",
-    "customer.government_function": "government_function",
-    "customer.users_population": "users_population",
-    "customer.end_uses": "end_uses",
-    "customer.owners_disclosed": "owners_disclosed",
     "customer.wholly_owned_by_parent": "relation_to_parent",
     "location.evidence": "location_evidence",
     "parties": "parties",
 }
 """Fact of an account -> the field of its events that tells it."""
-USER_FIELDS = {
-    "person.us_status": "us_status",
-    "person.citizenships": "citizenships",
-    "person.located_in": "located_in",
-    "person.employer_relation": "employer_relation",
-}
+USER_FIELDS = _TOLD["user"]
 """Fact of a user -> the field that tells it."""
 CONTRACT_FIELDS = {
-    "contract.deliver_to": "deliver_to",
-    "contract.value_usd": "value",
-    "contract.end_uses": "end_uses",
+    **_TOLD["contract"],
     "contract.statement_countries": "end_use_statement.countries",
     "contract.statement_end_uses": "end_use_statement.end_uses",
 }

@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import cast
 
 from schemas.accounts import AccountData, AccountFlagged, LocationEvidence, UserData
@@ -13,6 +12,7 @@ from schemas.parties import Item as WireItem
 from schemas.parties import Party, Residence
 from service.assured import ACCOUNT_PLACES, read_assurance
 from service.decide.facts import Assurance, Element, Facts, Item, Scalar, Value
+from service.doubts import asks_for_nothing, odd_codes, odd_evidence, odd_parties, odd_ties, odd_words
 from service.earlier import (
     ACCOUNT_FIELDS,
     CONTRACT_FIELDS,
@@ -26,9 +26,8 @@ from service.earlier import (
     unreadable_before,
 )
 from service.places import read_place
-from service.spelling import mixes_scripts, read_word
+from service.spelling import read_word
 
-_WHOLE = Decimal(100)
 _LETTER = re.compile(r"[^\W\d_\u115F\u1160\u3164\uFFA0]")  # Unicode calls the Hangul fillers letters; they are blank.
 
 
@@ -59,8 +58,8 @@ def account_facts(data: AccountData, *, earlier: OwnFacts, from_future: bool) ->
         silent.discard("ultimate_parent_in")  # Who has no parent has none anywhere.
     kept = told_before(earlier.values, ACCOUNT_FIELDS, silent)
     places, unreadable = _read_places([(name, fact, getattr(data, name)) for name, fact in ACCOUNT_PLACES])
-    unreadable += _unreadable_evidence(data.location_evidence or ()) + _unreadable_parties(data.parties or ())
-    unreadable += _asks_for_nothing(data.items) + _unreadable_words(data.end_uses)
+    unreadable += odd_evidence(data.location_evidence or ()) + odd_parties(data.parties or ())
+    unreadable += asks_for_nothing(data.items) + odd_words(data.end_uses)
     unreadable += unreadable_before(earlier.values, silent)
     is_branch = data.relation_to_parent == "branch" or "customer.wholly_owned_by_parent" in kept
     parent = places.get("customer.ultimate_parent_in") or kept.get("customer.ultimate_parent_in")
@@ -114,9 +113,9 @@ def user_facts(data: UserData, *, earlier: OwnFacts, said_on: date, from_future:
     places, unreadable = _read_places([("located_in", "person.located_in", data.located_in)])
     ties = [*(data.citizenships or ()), *(data.permanent_residencies or ())]
     begun = all(tie.since is None or tie.since <= said_on for tie in ties)
-    unreadable += _unreadable_ties("citizenships", data.citizenships, said_on)
-    unreadable += _unreadable_ties("permanent_residencies", data.permanent_residencies, said_on)
-    unreadable += _asks_for_nothing(data.items) + unreadable_before(earlier.values, silent)
+    unreadable += odd_ties("citizenships", data.citizenships, said_on)
+    unreadable += odd_ties("permanent_residencies", data.permanent_residencies, said_on)
+    unreadable += asks_for_nothing(data.items) + unreadable_before(earlier.values, silent)
     stated: dict[str, Value | None] = {
         "person.us_status": data.us_status,
         "person.citizenships": _places(residence.country for residence in data.citizenships)
@@ -144,12 +143,12 @@ def contract_facts(data: ContractData, *, earlier: OwnFacts, from_future: bool) 
     statement = data.end_use_statement
     countries = None if statement is None else statement.countries
     end_uses = None if statement is None else statement.end_uses
-    unreadable = _asks_for_nothing(data.items) + unreadable_before(earlier.values, silent)
-    unreadable += _unreadable_codes("deliver_to", data.deliver_to)
-    unreadable += _unreadable_codes("end_use_statement.countries", countries)
-    unreadable += _unreadable_words(data.end_uses) + _unreadable_words(end_uses, "end_use_statement.end_uses")
-    unreadable += _unreadable_parties(data.end_users or (), "end_users")
-    unreadable += _unreadable_parties(data.intermediaries or (), "intermediaries")
+    unreadable = asks_for_nothing(data.items) + unreadable_before(earlier.values, silent)
+    unreadable += odd_codes("deliver_to", data.deliver_to)
+    unreadable += odd_codes("end_use_statement.countries", countries)
+    unreadable += odd_words(data.end_uses) + odd_words(end_uses, "end_use_statement.end_uses")
+    unreadable += odd_parties(data.end_users or (), "end_users")
+    unreadable += odd_parties(data.intermediaries or (), "intermediaries")
     stated: dict[str, Value | None] = {
         "contract.deliver_to": None if data.deliver_to is None else _places(data.deliver_to),
         "contract.statement_countries": None if countries is None else _places(countries),
@@ -276,39 +275,6 @@ def _places(codes: Iterable[str]) -> tuple[str, ...]:
 def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
     """Words of one spelling. None when there is none: an empty list of end uses does not say that all is civil."""
     return tuple(sorted({spelt for word in words or () if (spelt := read_word(word))})) or None
-
-
-def _unreadable_words(words: Sequence[str] | None, field: str = "end_uses") -> tuple[str, ...]:
-    return (field,) if any(mixes_scripts(read_word(word)) for word in words or ()) else ()
-
-
-def _asks_for_nothing(items: Sequence[WireItem] | None) -> tuple[str, ...]:
-    """Named when the list is there and empty. Not naming items asks for every item; this must not pass for it."""
-    return ("items",) if items is not None and not items else ()
-
-
-def _unreadable_evidence(evidence: Sequence[LocationEvidence]) -> tuple[str, ...]:
-    """Named once, when an observation has no ISO code for its place or a share that is no share."""
-    odd = any(
-        read_place(one.place) is None or (one.share is not None and not 0 <= one.share <= _WHOLE) for one in evidence
-    )
-    return ("location_evidence",) if odd else ()
-
-
-def _unreadable_codes(field: str, codes: Sequence[str] | None) -> tuple[str, ...]:
-    return (field,) if any(read_place(code) is None for code in codes or ()) else ()
-
-
-def _unreadable_ties(field: str, ties: Sequence[Residence] | None, said_on: date) -> tuple[str, ...]:
-    """Named when a country is none, or when a tie begins after the day on which it is told."""
-    odd = any(read_place(tie.country) is None or (tie.since is not None and tie.since > said_on) for tie in ties or ())
-    return (field,) if odd else ()
-
-
-def _unreadable_parties(parties: Sequence[Party], field: str = "parties") -> tuple[str, ...]:
-    stated = [place for party in parties for place in (*(party.countries or ()), party.located_in) if place is not None]
-    odd = any(read_place(place) is None for place in stated)
-    return (field,) if odd else ()
 
 
 def _evidence(seen: LocationEvidence) -> Element:
