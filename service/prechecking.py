@@ -11,16 +11,13 @@ from pydantic import ValidationError
 from schemas.accounts import AccountData, UserData
 from schemas.contracts import ContractData
 from service.audit.bodies import Body, Cause, decision_body, header_of
-from service.audit.canonical import digest, instant
+from service.audit.canonical import digest
+from service.audit.control import hold_control_lane, write_control_entry
 from service.audit.facts import encode_facts
-from service.audit.journal import Scribe
 from service.decide.evaluate import evaluate
 from service.decide.facts import Facts
 from service.decide.policy import Policy
 from service.ledger.engine import Tx
-from service.ledger.history import append_journal
-from service.ledger.lanes import advance_lanes, lock_lanes, read_installation
-from service.ledger.policies import read_pin
 from service.ledger.subjects import ACCOUNT
 from service.normalise import NOTHING, account_facts, contract_facts, standing_facts, user_facts
 from service.policies.refusal import suggestion
@@ -110,19 +107,9 @@ async def note_precheck(tx: Tx, body: Body, by: str, reason: str) -> None:
 
     So does the digest of its facts: they are few, and whoever tries them all would find which ones it is of.
     """
-    installation = await read_installation(tx)
-    heads = await lock_lanes(tx, [installation.control_lane])
-    head = heads[installation.control_lane]
-    head.last_at = (await read_pin(tx, head.last_at)).now
-    scribe = Scribe(heads)
+    head = await hold_control_lane(tx)
     content = {name: body[name] for name in ("policy", "outcome", "access")}
-    scribe.write(
-        installation.control_lane,
-        "prechecked",
-        {**content, "account_id": None, "by": by, "reason": reason, "at": instant(head.last_at)},
-    )
-    await append_journal(tx, scribe.rows)
-    await advance_lanes(tx, heads.values())
+    await write_control_entry(tx, head, "prechecked", {**content, "by": by, "reason": reason})
 
 
 Model = TypeVar("Model", AccountData, UserData, ContractData)

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 import orjson
 
 from service.audit.canonical import canonical, digest, instant
+from service.audit.control import hold_control_lane, write_control_entry
 from service.ledger.engine import Tx
-from service.ledger.lanes import advance_lanes
 from service.ledger.policies import read_pin
 from service.ledger.signers import SignerListRow, store_signer_list
 from service.policies.approval import Approval, Judges, NotSigned, approvals, read_judges
 from service.policies.refusal import PolicyRefused
 from service.policies.signatures import SigningKey, is_signed, key_text, read_key, signers_statement
 from service.policies.signers import NEEDED, Signer, SignerList
-from service.policies.signing import hold_control_lane, write_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +150,7 @@ async def publish_signers(
         "signatures": stored,
         "published_by": published_by,
     }
-    lane, seq = await write_entry(tx, head, "signers_published", body)
+    lane, seq = await write_control_entry(tx, head, "signers_published", body)
     row = SignerListRow(
         sha256=signers.sha256,
         document=document,
@@ -164,5 +163,4 @@ async def publish_signers(
         seq=seq,
     )
     await store_signer_list(tx, row)
-    await advance_lanes(tx, [head])
     return before

@@ -3,12 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.audit.canonical import instant
-from service.audit.journal import Scribe
+from service.audit.control import hold_control_lane, write_control_entry
 from service.ledger.engine import Tx
-from service.ledger.history import append_journal
-from service.ledger.lanes import Head, advance_lanes, lock_lanes, read_installation
-from service.ledger.policies import read_pin
 from service.ledger.signers import Authored, SignatureRow, authored, list_signatures, store_signature
 from service.policies.approval import read_judges
 from service.policies.refusal import PolicyRefused, suggestion
@@ -49,7 +45,7 @@ async def sign(tx: Tx, *, sha256: bytes, name: str, key: SigningKey) -> Signed:
         "signature": signature.hex(),
         "signers_sha256": judge.sha256.hex(),
     }
-    lane, seq = await write_entry(tx, head, "policy_signed", body)
+    lane, seq = await write_control_entry(tx, head, "policy_signed", body)
     row = SignatureRow(
         policy_sha256=sha256,
         signer=name,
@@ -60,7 +56,6 @@ async def sign(tx: Tx, *, sha256: bytes, name: str, key: SigningKey) -> Signed:
         seq=seq,
     )
     await store_signature(tx, row)
-    await advance_lanes(tx, [head])
     return Signed(of, tuple(judges.approvers(of, [*given, row], head.last_at)))
 
 
@@ -75,19 +70,3 @@ def _refuse_stranger(judge: SignerList, name: str, key: SigningKey, at: datetime
         raise PolicyRefused(f"the key is not the one that is listed for {name}, {key_text(listed.public_key)}")
     if not listed.may_sign(at):
         raise PolicyRefused(f"{name} may not sign now: the list of signers says from when until when")
-
-
-async def hold_control_lane(tx: Tx) -> Head:
-    """The held head of the control lane, moved on to now."""
-    control = (await read_installation(tx)).control_lane
-    head = (await lock_lanes(tx, [control]))[control]
-    head.last_at = (await read_pin(tx, head.last_at)).now
-    return head
-
-
-async def write_entry(tx: Tx, head: Head, kind: str, body: dict[str, object]) -> tuple[int, int]:
-    """Write an entry on the held control lane, and return its place there."""
-    scribe = Scribe({head.lane: head})
-    place = scribe.write(head.lane, kind, {**body, "account_id": None, "at": instant(head.last_at)})
-    await append_journal(tx, scribe.rows)
-    return place

@@ -3,12 +3,9 @@
 from sqlalchemy.exc import DBAPIError
 
 from service.audit.canonical import identity, instant
-from service.audit.journal import Scribe
+from service.audit.control import hold_control_lane, write_control_entry
 from service.decide.policy import Policy
 from service.ledger.engine import STATEMENT_TIMEOUT, Tx, sqlstate
-from service.ledger.history import append_journal
-from service.ledger.lanes import Head, advance_lanes, lock_lanes, read_installation
-from service.ledger.policies import read_pin
 from service.ledger.shadow import Shadow, end_shadow, hold_shadow, is_running, running_shadow, store_shadow
 
 
@@ -18,7 +15,7 @@ class ShadowRefused(ValueError):  # noqa: N818 -- the message tells the person w
 
 async def start_shadow(tx: Tx, *, policy: Policy, resolved: bytes, by: str, reason: str) -> Shadow:
     """Start evaluating a candidate on every decision that is made from now on. ShadowRefused while another runs."""
-    head = await _control_lane(tx)
+    head = await hold_control_lane(tx)
     running = await running_shadow(tx)
     if running is not None:
         raise ShadowRefused(
@@ -32,7 +29,7 @@ async def start_shadow(tx: Tx, *, policy: Policy, resolved: bytes, by: str, reas
         "by": by,
         "reason": reason,
     }
-    seq = await _write(tx, head, "shadow_started", body)
+    _, seq = await write_control_entry(tx, head, "shadow_started", body)
     started = Shadow(
         shadow_id=shadow_id,
         policy_sha256=bytes.fromhex(policy.sha256),
@@ -55,7 +52,7 @@ async def stop_shadow(tx: Tx, *, by: str, reason: str) -> Shadow:
         raise ShadowRefused(_NONE)
     # Before the control lane: decisions need that, and must not wait for a follower.
     await _hold(tx, running)
-    head = await _control_lane(tx)
+    head = await hold_control_lane(tx)
     if not await is_running(tx, running.shadow_id):
         raise ShadowRefused(_NONE)
     body: dict[str, object] = {
@@ -64,7 +61,7 @@ async def stop_shadow(tx: Tx, *, by: str, reason: str) -> Shadow:
         "by": by,
         "reason": reason,
     }
-    seq = await _write(tx, head, "shadow_stopped", body)
+    _, seq = await write_control_entry(tx, head, "shadow_stopped", body)
     await end_shadow(tx, running.shadow_id, by=by, reason=reason, at=head.last_at, seq=seq)
     return running
 
@@ -83,19 +80,3 @@ async def _hold(tx: Tx, running: Shadow) -> None:
             f"{running.version} still runs in shadow: a process that evaluates it stands still; end that process "
             "(exportgate policy shadow follow), or try again in a minute, when the database has ended its session"
         ) from error
-
-
-async def _control_lane(tx: Tx) -> Head:
-    """The control lane, held, with the present instant in it."""
-    lane = (await read_installation(tx)).control_lane
-    head = (await lock_lanes(tx, [lane]))[lane]
-    head.last_at = (await read_pin(tx, head.last_at)).now
-    return head
-
-
-async def _write(tx: Tx, head: Head, kind: str, body: dict[str, object]) -> int:
-    scribe = Scribe({head.lane: head})
-    _, seq = scribe.write(head.lane, kind, {**body, "account_id": None, "at": instant(head.last_at)})
-    await append_journal(tx, scribe.rows)
-    await advance_lanes(tx, [head])
-    return seq
