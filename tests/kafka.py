@@ -42,6 +42,11 @@ class Kafka:
     bootstrap: str
     cluster_id: str
 
+    async def answers(self) -> bool:
+        """Whether it answers now and may hold topics."""
+        host, _, port = self.bootstrap.partition(":")
+        return await _answers(host, int(port), self.cluster_id)
+
 
 @asynccontextmanager
 async def running_kafka(hold: Callable[[Path, Launch], Launch] | None = None) -> AsyncIterator[Kafka]:
@@ -62,15 +67,12 @@ async def running_kafka(hold: Callable[[Path, Launch], Launch] | None = None) ->
         run = [java, "-Xmx512m", "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
         run += ["-cp", f"{jars}/*"]
 
-        async def answers() -> bool:
-            return await _answers(port, cluster_id)
-
         launch = Launch(
             commands=[
                 [*run, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(settings)],
                 [*run, "kafka.Kafka", str(settings)],
             ],
-            answers=answers,
+            answers=Kafka(bootstrap=f"127.0.0.1:{port}", cluster_id=cluster_id).answers,
             # Its log goes with it: there is nothing that a gentle stop would save.
             stop_signal=signal.SIGKILL,
             account=None,
@@ -108,11 +110,11 @@ def _properties(directory: Path, port: int, controller_port: int) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-async def _answers(port: int, cluster_id: str) -> bool:
+async def _answers(host: str, port: int, cluster_id: str) -> bool:
     """Whether the broker of this cluster answers and may hold topics."""
-    if not await _listens("127.0.0.1", port):
+    if not await _listens(host, port):
         return False
-    admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=2_000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=f"{host}:{port}", request_timeout_ms=2_000)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()
