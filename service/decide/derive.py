@@ -129,15 +129,19 @@ def _sightings(
         # Whether the region can be told from the rest of its country.
         seen.append({**one, "evidence.region_known": "-" in place})
         if one.get("evidence.kind") not in _NOT_A_USER:
-            counted = place[:2] if place[:2] not in _TOLD_APART else _place_of(place, seat)
+            counted = place[:2]
+            if counted in _TOLD_APART:
+                counted = _place_of(place, seat)
             by_place.setdefault(counted, []).append(one)
     presence: list[Element] = []
-    for place in sorted(by_place):
-        found = by_place[place]
+    for place, found in sorted(by_place.items()):
         if "-" in place:
             # Who was seen somewhere in the country may have been in this region of it.
-            found = [*found, *by_place.get(place[:2], ())]
-        presence += _summed(place, found) if len(found) > 1 else (_measured(place, found[0]),)
+            found = [*found, *by_place.get(place[:2], ())]  # noqa: PLW2901 -- the same, and more of it
+        if len(found) == 1:
+            presence.append(_measured(place, found[0]))
+        else:
+            presence += _summed(place, found)
     return tuple(seen), tuple(presence)
 
 

@@ -113,12 +113,14 @@ def _waiver(
 
 def _verdict(hearing: _Hearing) -> Verdict:
     doubtful = hearing.doubtful
+    if hearing.items and not doubtful:
+        return _plain_approval(hearing)
     items = _item_verdicts(hearing.items, doubtful)
     outcomes = [item.outcome for item in items]
     # Where nothing is asked for there is nothing to approve.
     outcome = max(outcomes) if outcomes else max(_subject_outcome(doubtful), Outcome.HOLD)
     approved = outcomes.count(Outcome.APPROVE)
-    reasons = _reasons(doubtful) if doubtful else ()
+    reasons = _reasons(doubtful)
     hold_kinds = _hold_kinds(reasons) if outcome is Outcome.HOLD else ()
     something = approved > 0
     used = _used(hearing) if something and hearing.facts.authorizations else []
@@ -128,7 +130,7 @@ def _verdict(hearing: _Hearing) -> Verdict:
         items=items,
         findings=tuple([one.finding for one in doubtful]),
         reasons=reasons,
-        limits=_limits(doubtful) if something and doubtful else (),
+        limits=_limits(doubtful) if something else (),
         authority=_authority(used) if something else None,
         hold_kinds=hold_kinds,
         next_actor=_next_actor(hold_kinds),
@@ -136,9 +138,23 @@ def _verdict(hearing: _Hearing) -> Verdict:
     )
 
 
+def _plain_approval(hearing: _Hearing) -> Verdict:
+    """The verdict where every rule is clear: what most customers get."""
+    return Verdict(
+        outcome=Outcome.APPROVE,
+        access=Access.FULL,
+        items=tuple([ItemVerdict(item.model, item.delivery, Outcome.APPROVE, ()) for item in hearing.items]),
+        findings=(),
+        reasons=(),
+        limits=(),
+        authority=_NO_LICENSE_REQUIRED,
+        hold_kinds=(),
+        next_actor=None,
+        valid_until=_valid_until(hearing, []),
+    )
+
+
 def _item_verdicts(items: tuple[Item, ...], doubtful: list[Doubt]) -> tuple[ItemVerdict, ...]:
-    if not doubtful:
-        return tuple([ItemVerdict(item.model, item.delivery, Outcome.APPROVE, ()) for item in items])
     subject = _subject_outcome(doubtful)
     return tuple([_item_verdict(index, item, subject, doubtful) for index, item in enumerate(items)])
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from struct import unpack_from
 
 from sqlalchemy import select, text
 
@@ -48,10 +49,9 @@ def murmur2(key: bytes) -> int:
     length = len(key)
     hashed = (_SEED ^ length) & _MASK
     whole = length & ~3
-    for start in range(0, whole, 4):
-        k = (int.from_bytes(key[start : start + 4], "little") * _M) & _MASK
-        k = ((k ^ (k >> 24)) * _M) & _MASK
-        hashed = ((hashed * _M) & _MASK) ^ k
+    for word in unpack_from(f"<{whole // 4}I", key):
+        k = (word * _M) & _MASK
+        hashed = ((hashed * _M) & _MASK) ^ (((k ^ (k >> 24)) * _M) & _MASK)
     if length > whole:
         hashed = ((hashed ^ int.from_bytes(key[whole:], "little")) * _M) & _MASK
     hashed = ((hashed ^ (hashed >> 13)) * _M) & _MASK
@@ -71,9 +71,7 @@ async def read_installation(tx: Tx) -> Installation:
 
 async def lock_lanes(tx: Tx, lanes: Iterable[int]) -> dict[int, Head]:
     """Lock the rows of `lanes` and return their heads; in order of number, so that no two workers deadlock."""
-    wanted = sorted(set(lanes))
-    statement = select(lane_table).where(lane_table.c.lane.in_(wanted)).order_by(lane_table.c.lane).with_for_update()
-    rows = (await tx.execute(statement)).all()
+    rows = (await tx.execute(_LOCK, {"lanes": list(set(lanes))})).all()
     return {row.lane: Head(row.lane, row.next_seq, row.head, row.last_at) for row in rows}
 
 
@@ -93,6 +91,12 @@ def moved_lanes(heads: Iterable[Head]) -> dict[str, object]:
     }
 
 
+_LOCK = text(
+    """
+    SELECT lane, next_seq, head, last_at FROM ledger.lane
+    WHERE lane = ANY(CAST(:lanes AS smallint[])) ORDER BY lane FOR UPDATE
+    """
+)
 ADVANCE_LANES = """
     UPDATE ledger.lane SET next_seq = moved.next_seq, head = moved.head, last_at = moved.last_at
     FROM unnest(CAST(:lanes AS smallint[]), CAST(:seqs AS bigint[]), CAST(:links AS bytea[]),

@@ -1,7 +1,7 @@
 """The Kafka client of one member of the group, spoken to in the ledger's names and never without a time limit."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -70,6 +70,18 @@ class Client:
         raw = self.raw()
         if raw is not None and self._own(partition) in raw.assignment():
             raw.resume(self._own(partition))
+
+    def rest(self) -> None:
+        """Fetch nothing until `wake`."""
+        raw = self.raw()
+        if raw is not None:
+            raw.pause(*raw.assignment())
+
+    def wake(self, but: Container[TopicPartition]) -> None:
+        """Fetch again, all that is ours but these."""
+        raw = self.raw()
+        if raw is not None:
+            raw.resume(*[one for one in raw.assignment() if self._contract(one) not in but])
 
     async def positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """From where the client polls next."""

@@ -32,6 +32,9 @@ from service.transaction import MustStop, NoPolicyInForce
 
 log = structlog.get_logger(__name__)
 
+_FULL_ENOUGH = 4
+"""A batch of at least this part of the most it may hold has more behind it, which is fetched while it is decided."""
+
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Consumer:
@@ -96,6 +99,10 @@ class Consumer:
         """Decide one polled batch. Nothing escapes: FastStream would swallow it and go on with the next batch."""
         self.running = True
         self.batches += 1
+        # Else one record, fetched meanwhile, keeps the client from fetching more and becomes the whole next batch.
+        rests = len(message.raw_message) < self.polling.batch_max_records // _FULL_ENOUGH
+        if rests:
+            self.client.rest()
         try:
             with self.metrics.batch_seconds.time():
                 await self._handle(tuple(message.raw_message))
@@ -106,6 +113,8 @@ class Consumer:
             log.exception("the handler met a bug")
             self.fail(f"a bug in the consumer ({type(error).__name__}); its traceback is in the log")
         finally:
+            if rests:
+                self.client.wake(but=self.halted)
             self.running = False
 
     def ended(self) -> int:
