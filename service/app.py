@@ -41,6 +41,7 @@ __all__ = [
     "MisconfiguredError",
     "Running",
     "ServiceFailed",
+    "listening",
     "read_settings",
     "run_service",
     "serve",
@@ -93,7 +94,7 @@ async def run_service(
             connection, create=create_topics, replication_factor=settings.kafka_replication_factor
         )
         _warn_of_partitions(cluster, installation)
-        with _listening(settings) as sock:
+        with listening(settings) as sock:
             publisher = Publisher(source=settings.source, environment=settings.environment)
             sending = partial(
                 publishing,
@@ -244,7 +245,8 @@ def _warn_of_partitions(cluster: Cluster, installation: Installation) -> None:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket]:
+def listening(settings: Settings) -> Iterator[socket]:
+    """The socket of /live, /ready and /metrics, closed when the block ends. ServiceFailed when it cannot be had."""
     try:
         sock = listen(settings.http_host, settings.http_port)
     except OSError as error:

@@ -18,6 +18,7 @@ from service.decide.vocabulary import WAITING
 from service.normalise import NOTHING, account_facts, contract_facts, standing_facts
 from service.policies import LoadedPolicy, load_file, policy_files
 from service.policies.cases import ALWAYS_KNOWN, Case, run_cases
+from service.policies.coverage import coverage, gaps
 from service.policies.load import load_document
 
 POLICIES = Path(__file__).parents[1] / "deploy" / "policies"
@@ -39,6 +40,11 @@ EVERY_CASE = [case for loaded in LOADED.values() for case in loaded.cases]
 def test_the_golden_case_of_a_shipped_policy_holds(loaded: LoadedPolicy, case: Case) -> None:
     (result,) = run_cases(loaded.policy, [case])
     assert result.failure is None, result.failure
+
+
+@pytest.mark.parametrize("loaded", LOADED.values(), ids=LOADED)
+def test_the_cases_of_a_shipped_policy_leave_nothing_unshown(loaded: LoadedPolicy) -> None:
+    assert gaps(coverage(loaded, run_cases(loaded.policy, loaded.cases))) == []
 
 
 def test_the_shipped_policies_are_the_baseline_and_the_history_on_top_of_it() -> None:

@@ -475,6 +475,9 @@ async def test_a_policy_officer_who_is_nothing_else_publishes_signs_and_activate
     assert "0 approvals stand" in plain(done.out)
     shadow = await cli("policy", "shadow", "start", documents["2"], *WHO)
     assert (shadow.code, shadow.err) == (0, "")
+    assert (await cli("policy", "shadow", "stop", *WHO)).code == 0
+    of_published = await cli("policy", "shadow", "start", "1", *WHO)
+    assert (of_published.code, of_published.err) == (0, "")
     grant = (
         f'does not let "{officer}" act as exportgate_auditor; have it granted: GRANT exportgate_auditor TO "{officer}"'
     )

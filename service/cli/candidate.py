@@ -12,8 +12,8 @@ from service.policies.refusal import suggestion
 from service.policies.stored import stored_bytes
 
 
-def find_candidate(text: str) -> tuple[Policy, bytes]:
-    """The policy of a file, or else of a published version, with its resolved form.
+def find_candidate(text: str, *, role: str = "auditor") -> tuple[Policy, bytes]:
+    """The policy of a file, or else of a published version, with its resolved form; read as the role of the command.
 
     Misuse when there is neither, Failed when the document is refused.
     """
@@ -24,14 +24,14 @@ def find_candidate(text: str) -> tuple[Policy, bytes]:
     if is_directory(file):
         raise Misuse(f"expected a document or a published version, but {text} is a directory; name one document in it")
     try:
-        resolved = run(_published(text))
+        resolved = run(_published(text, role))
         return load_resolved(resolved), resolved
     except PolicyRefused as refusal:
         raise Failed(str(refusal)) from None
 
 
-async def _published(version: str) -> bytes:
-    async with ledger("auditor") as tx:
+async def _published(version: str, role: str) -> bytes:
+    async with ledger(role) as tx:
         found = await policy_document(tx, version)
         if found is None:
             known = [one.version for one in await list_policies(tx)]

@@ -1,18 +1,21 @@
-"""`exportgate db`: make the database, bring it to the newest version, and check that tables and migrations agree."""
+"""`exportgate db`: make the database, bring it to the newest version, check its tables, raise its epoch."""
 
 from typing import Annotated
 
 import typer
 from sqlalchemy import URL, make_url
 
-from service.cli.connect import database_url, engine, login_engine, place, run
-from service.cli.output import AsJson, Failed, emit, example, say, warn
+from service.cli.connect import database_url, engine, ledger, login_engine, place, run
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, say, warn
 from service.cli.words import plural
 from service.embedded.postgres import running_postgres
 from service.ledger import schema
+from service.ledger.epoch import HIGHEST
 from service.ledger.lanes import read_installation
+from service.resolving import Person
+from service.restoring import CannotRaise, Raised, raise_epoch
 
-app = typer.Typer(help="Make, upgrade and check the database.")
+app = typer.Typer(help="Make, upgrade and check the database; raise its epoch after a restore.")
 DEFAULT_LANES = 16
 
 
@@ -70,6 +73,40 @@ def check(
         say("Tables and migrations agree.")
 
 
+@app.command(
+    "raise-epoch",
+    short_help="After a restore: let what is decided again count as newer.",
+    epilog=example('exportgate db raise-epoch --by eve --reason "restored the backup of 12 June"'),
+)
+def raise_epoch_(
+    by: By,
+    reason: Reason,
+    *,
+    to: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCH",
+            min=2,
+            max=HIGHEST,
+            help="To which; one more than now when left out. Needed when the restore has lost an earlier raise.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Raise the ledger epoch: decisions made from now on count as newer than those that a restore has lost.
+
+    Workers must be stopped, and started afterwards: one that runs goes on with the epoch it began with.
+    """
+    raised = run(_raise_epoch(Person(name=by, reason=reason), to))
+    if as_json:
+        emit(raised)
+    else:
+        say(
+            f"The epoch is {raised.to_epoch}; before, it was {raised.from_epoch}. Workers that start from now on "
+            "decide with it; restart those that run. deploy/RUNBOOK.md says what comes next after a restore."
+        )
+
+
 async def make_database(url: URL, lanes: int) -> int:
     """Make roles, tables and lanes at a superuser's `url`, and return the number of lanes it has. Idempotent."""
     async with login_engine(url) as superuser, superuser.begin() as tx:
@@ -84,6 +121,14 @@ async def make_database(url: URL, lanes: int) -> int:
 async def _upgrade() -> None:
     async with engine("owner") as owner:
         await schema.upgrade(owner)
+
+
+async def _raise_epoch(person: Person, to: int | None) -> Raised:
+    try:
+        async with ledger("owner") as tx:
+            return await raise_epoch(tx, person, to)
+    except CannotRaise as error:
+        raise Misuse(str(error)) from None
 
 
 async def _check() -> list[str]:

@@ -1,17 +1,22 @@
 """`exportgate positions`: how far every Kafka partition is decided, and how a halted one goes on."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from service.brokers import kafka_connection
 from service.cli.connect import ledger, run
-from service.cli.output import AsJson, By, Failed, Misuse, Reason, clock, emit, example, say, say_table
+from service.cli.output import AsJson, By, Failed, Misuse, Reason, clock, emit, example, say, say_table, warn
 from service.cli.words import plural
+from service.failures import ForeseenError
 from service.ledger.positions import Position, list_positions
 from service.lifting import CannotLift, Lifted, lift_halt
 from service.resolving import Person
+from service.stream.ends import read_ends
 
+_BROKER_SECONDS = 3.0
 _MOST_PARTITIONS = 2**31 - 1
 _LAST_OFFSET = 2**63 - 2
 """Kafka counts partitions in 32 bits and offsets in 64; one more must follow the last."""
@@ -21,18 +26,42 @@ app = typer.Typer(help="See how far every partition is decided; let a halted one
 
 @app.command("list", short_help="List how far every partition is decided.", epilog=example("exportgate positions list"))
 def list_(*, as_json: AsJson = False) -> None:
-    """List the next offset of every partition, and why a halted one waits for a person."""
+    """List the next offset of every partition, where its log ends, the lag, and why a halted one waits for a person.
+
+    The lag is how many offsets are still to be decided. Brokers that do not answer within 3 seconds leave it unknown.
+    """
     found = run(_list())
+    # Not before the answer of the database, which does not depend on them.
+    ends, unknown = run(_ends(found)) if found else ([], None)
+    listed = list(zip(found, ends, strict=True))
     if as_json:
-        for one in found:
-            emit(one)
-        return
-    rows = [
-        [one.cluster, one.topic, str(one.partition), str(one.next_offset), clock(one.halted_at), one.halt_reason or ""]
-        for one in found
-    ]
-    columns = ["cluster", "topic", "partition", "next offset", "halted", "reason"]
-    say_table(columns, rows, none="Nothing was read from Kafka yet.")
+        for one, end in listed:
+            emit({**asdict(one), "end_offset": end, "lag": _lag(one, end)})
+    else:
+        columns = ["cluster", "topic", "partition", "next", "end", "lag"]
+        say_table(columns, [_row(one, end) for one, end in listed], none="Nothing was read from Kafka yet.")
+        _say_halts(found)
+    if unknown is not None:
+        warn(f"lag is not known: {unknown}")
+
+
+def _row(one: Position, end: int | None) -> list[str]:
+    numbers = (one.partition, one.next_offset, end, _lag(one, end))
+    return [one.cluster, one.topic, *("-" if number is None else str(number) for number in numbers)]
+
+
+def _say_halts(found: Sequence[Position]) -> None:
+    halted = [one for one in found if one.halted_at is not None]
+    for one in halted:
+        since = f"since {clock(one.halted_at)} on cluster {one.cluster}"
+        say(f"\nPartition {one.partition} of {one.topic} is halted {since}: {one.halt_reason}")
+    if halted:
+        say("\nTo let one go on: exportgate positions accept-gap TOPIC PARTITION --by NAME --reason TEXT")
+
+
+def _lag(one: Position, end: int | None) -> int | None:
+    """Offsets still to be decided; 0 too where the log was cut short behind the position."""
+    return None if end is None else max(0, end - one.next_offset)
 
 
 @app.command(
@@ -96,6 +125,19 @@ def _are(count: int) -> str:
 async def _list() -> Sequence[Position]:
     async with ledger("auditor") as tx:
         return await list_positions(tx)
+
+
+async def _ends(found: Sequence[Position]) -> tuple[list[int | None], str | None]:
+    """Where the log of each position ends, None where that is not known, and why it is not known of some."""
+    try:
+        wanted = {(one.topic, one.partition) for one in found}
+        ends = await read_ends(kafka_connection(), wanted, within_seconds=_BROKER_SECONDS)
+    except ForeseenError as error:
+        return [None] * len(found), str(error)
+    offsets = [ends.offsets.get((one.topic, one.partition)) if one.cluster == ends.cluster else None for one in found]
+    if None not in offsets:
+        return offsets, None
+    return offsets, f"the brokers are cluster {ends.cluster}, which does not have every partition that is listed"
 
 
 async def _lift(

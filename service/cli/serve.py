@@ -44,6 +44,9 @@ async def _serve(*, create_topics: bool, as_json: bool) -> None:
 
 
 async def _serve_embedded(*, as_json: bool) -> None:
+    # Before servers are started, which takes long: a wrong setting, or a port that somebody has, is told at once.
+    with exportgate.listening(embedded_settings(f"postgresql://127.0.0.1/{_DATABASE}", "127.0.0.1")):
+        pass
     async with embedded_servers() as variables:
         url, bootstrap = variables["EXPORTGATE_DATABASE_URL"], variables["EXPORTGATE_KAFKA_BOOTSTRAP"]
         settings = embedded_settings(url, bootstrap)

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import traceback
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,13 +16,14 @@ from service.cli.candidate import find_candidate
 from service.cli.connect import engine, ledger, run, sqlstate
 from service.cli.output import AsJson, By, Failed, Reason, emit, example, say
 from service.cli.shadow_report import REPORT_EXAMPLE, report
+from service.cli.simulated import changes_object, how
 from service.cli.words import moment, plural
 from service.decide.policy import Policy
 from service.ledger.shadow import ERROR, Shadow, list_shadows, shadow_counts, shadow_lag
 from service.policies import PolicyRefused, load_resolved
 from service.shadow.acts import ShadowRefused, start_shadow, stop_shadow
 from service.shadow.follow import find_follower
-from service.simulation import OUTCOMES
+from service.simulation import OUTCOMES, Change
 from service.telemetry import configure_logging
 
 app = typer.Typer(
@@ -48,7 +50,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a candidate, published or not, on every decision from now on. One runs at a time."""
-    policy, resolved = find_candidate(candidate)
+    policy, resolved = find_candidate(candidate, role="policy_officer")
     started = run(_start(policy, resolved, by, reason))
     if as_json:
         emit({"shadow_id": started.shadow_id, "version": started.version, "sha256": started.policy_sha256,
@@ -75,7 +77,7 @@ def stop(by: By, reason: Reason, *, as_json: AsJson = False) -> None:
 
 @app.command(short_help="Say what runs, and how far it is.", epilog=example("exportgate policy shadow status --json"))
 def status(*, as_json: AsJson = False) -> None:
-    """Say which candidate runs in shadow, how far it is behind, and which ones ran before."""
+    """Say which candidate runs in shadow, how far it is behind, what it changes, and which ones ran before."""
     known = run(_status())
     if as_json:
         for one in known:
@@ -156,14 +158,21 @@ async def _stop(by: str, reason: str) -> Shadow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """A shadow with its numbers. `lag` are entries that it has not looked at."""
+    """A shadow with its numbers; `changes` by outcome, unchanged ones too. `lag` are entries it has not looked at."""
 
     shadow: Shadow
-    evaluated: int
-    changed: int
+    changes: Counter[Change]
     errors: int
     skipped: int
     lag: int
+
+    @property
+    def evaluated(self) -> int:
+        return self.changes.total()
+
+    @property
+    def changed(self) -> int:
+        return sum(count for (before, after), count in self.changes.items() if before != after)
 
 
 async def _status() -> list[_Known]:
@@ -171,15 +180,14 @@ async def _status() -> list[_Known]:
         known = []
         for one in await list_shadows(tx):
             counts = await shadow_counts(tx, one.shadow_id)
-            given = {pair: count for pair, count in counts.items() if pair[1] in OUTCOMES}
+            changes = Counter({Change(*pair): count for pair, count in counts.items() if pair[1] in OUTCOMES})
             errors = sum(count for (_, after), count in counts.items() if after == ERROR)
             known.append(
                 _Known(
                     shadow=one,
-                    evaluated=sum(given.values()),
-                    changed=sum(count for (before, after), count in given.items() if before != after),
+                    changes=changes,
                     errors=errors,
-                    skipped=counts.total() - sum(given.values()) - errors,
+                    skipped=counts.total() - changes.total() - errors,
                     lag=await shadow_lag(tx, one.shadow_id) if one.stopped_at is None else 0,
                 )
             )
@@ -189,15 +197,16 @@ async def _status() -> list[_Known]:
 def _object(one: _Known) -> dict[str, object]:
     shadow = {name: getattr(one.shadow, name) for name in Shadow.__dataclass_fields__}
     numbers = {name: getattr(one, name) for name in ("evaluated", "changed", "errors", "skipped", "lag")}
-    return {"running": one.shadow.stopped_at is None, **shadow, **numbers}
+    return {"running": one.shadow.stopped_at is None, **shadow, **numbers, "changes": changes_object(one.changes)}
 
 
 def _words(one: _Known) -> str:
     shadow = one.shadow
     begun = f"from {moment(shadow.started_at)}, started by {shadow.started_by}: {shadow.start_reason}"
+    changes = f" ({how(one.changes)})" if one.changed else ""
     numbers = (
-        f"{plural(one.evaluated, 'decision')} evaluated, {one.changed:,} otherwise, {plural(one.errors, 'error')}, "
-        f"{one.skipped:,} not possible"
+        f"{plural(one.evaluated, 'decision')} evaluated, {one.changed:,} otherwise{changes}, "
+        f"{plural(one.errors, 'error')}, {one.skipped:,} not possible"
     )
     if shadow.stopped_at is None:
         return (

@@ -110,7 +110,7 @@ def _rows(counted: Mapping[str, Counter[Change]]) -> list[list[str]]:
     changed = {name: _changed(changes) for name, changes in counted.items()}
     largest = sorted((name for name in counted if changed[name]), key=lambda name: (-changed[name], name))
     rows = [
-        [name, f"{counted[name].total():,}", f"{changed[name]:,}", _how(counted[name])] for name in largest[:_MOST_ROWS]
+        [name, f"{counted[name].total():,}", f"{changed[name]:,}", how(counted[name])] for name in largest[:_MOST_ROWS]
     ]
     rest = largest[_MOST_ROWS:]
     if rest:
@@ -122,7 +122,8 @@ def _changed(changes: Counter[Change]) -> int:
     return sum(count for change, count in changes.items() if change.before != change.after)
 
 
-def _how(changes: Counter[Change]) -> str:
+def how(changes: Counter[Change]) -> str:
+    """`3 approve -> hold, 1 hold -> deny`; empty when nothing changes."""
     told = [
         f"{count:,} {change.before} -> {change.after}"
         for change, count in sorted(changes.items())

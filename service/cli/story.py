@@ -12,6 +12,7 @@ from service.audit.facts import decode_facts
 from service.cli.connect import ledger
 from service.cli.explain import Story, explain
 from service.cli.found import Finder
+from service.cli.near import unknown
 from service.cli.output import Failed, Misuse
 from service.cli.words import few
 from service.decide.facts import Facts
@@ -83,9 +84,7 @@ async def _latest(tx: Tx, account_id: str, subject_id: str) -> DecisionRow:
     if others:
         known = few(others)
         raise Misuse(f"nothing was decided about '{subject_id}' of account {account_id}, but about {known}")
-    raise Misuse(
-        f"'{account_id}' is neither a decision nor an account that was decided; see: exportgate decisions tail"
-    )
+    raise Misuse(await unknown(tx, account_id))
 
 
 def _revision(row: DecisionRow) -> tuple[int, int]:

@@ -170,9 +170,12 @@ _QUESTIONS = (
     WHERE next_seq IS NULL OR seq < 1 OR seq >= next_seq
     """,
     f"""
-    SELECT 'installation' AS row, 'its epoch is neither that of the newest decisions nor the next' AS fault
-    FROM ledger.installation, (SELECT max(latest.epoch) AS newest FROM ({_LATEST}) AS latest) AS decided
-    WHERE epoch NOT BETWEEN newest AND newest + 1
+    SELECT 'installation' AS row,
+           'its epoch is neither that of the newest decisions nor the next, nor the one it was raised to' AS fault
+    FROM ledger.installation, (SELECT max(latest.epoch) AS newest FROM ({_LATEST}) AS latest) AS decided,
+        (SELECT max((convert_from(body, 'UTF8')::jsonb ->> 'to_epoch')::int) AS epoch FROM ledger.journal
+         WHERE kind = 'epoch_raised') AS raised
+    WHERE installation.epoch NOT BETWEEN greatest(newest, raised.epoch) AND greatest(newest + 1, raised.epoch)
     """,  # noqa: S608 -- a constant of ours
     """
     SELECT 'lanes' AS row, 'they are not those that were made with the database' AS fault

@@ -54,6 +54,14 @@ async def verify_topics(
     return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
 
 
+async def find_cluster(connection: Connection) -> Cluster:
+    """What the brokers have, without a look at how it is set; missing topics are left out. KafkaError as below."""
+    async with _admin(connection) as admin:
+        found, cluster = await _partitions(admin), await admin.describe_cluster()
+    partitions = {topic.name: found[name] for topic in TOPICS if (name := connection.topic(topic.name)) in found}
+    return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
+
+
 async def count_partitions(connection: Connection) -> dict[str, int]:
     """The partitions of every topic there is, by its name on the brokers. KafkaError when they do not answer."""
     async with _admin(connection) as admin:
