@@ -7,6 +7,8 @@ READY := .venv/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+# Tests and the demo start many processes; without stored bytecode each of them compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test kafka test-kafka chaos check format lint types imports schemas schemas-check alembic-check bench lock clean

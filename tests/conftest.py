@@ -1,12 +1,15 @@
 """What tests stand on: one real PostgreSQL a session, and a fresh copy of a migrated database for each test."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from itertools import count
 from uuid import uuid4
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from sqlalchemy import make_url
 
 from service.cli import run
@@ -16,9 +19,17 @@ from tests.brokers import Broker, running
 from tests.commands import Answer, Cli
 from tests.kafka import KafkaMissing
 from tests.ledger import Ledger
+from tests.servers import memory_disk
 from tests.stream import Stream, fresh_stream
 
 _NUMBERS = count()
+
+# A busy machine may stand still in the middle of an example, which says nothing about what is tested.
+# The same examples each time, so that a change is judged by what it changes; `--hypothesis-seed=N` draws others.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark of tests that one of the brokers cannot carry."""
+    """Declare the mark of tests that one of the brokers cannot carry, and let Ctrl-C reach what tests start.
+
+    A shell that runs us in the background has SIGINT ignored, which every process below would inherit.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "only_on(broker, reason): runs on this broker; on the other one it is skipped")
 
 
@@ -43,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 async def postgres() -> AsyncIterator[Server]:
     """A PostgreSQL of this session. It may lose data in a power cut, which no test makes."""
-    async with running_postgres(fsync=False) as server:
+    async with running_postgres(fsync=False, within=memory_disk()) as server:
         yield server
 
 
@@ -55,11 +71,25 @@ async def migrated(postgres: Server) -> str:
     return "migrated"
 
 
+@pytest.fixture(scope="session")
+async def in_force(postgres: Server, migrated: str) -> str:
+    """The name of a database in which the small policy is in force, to be copied."""
+    await postgres.create_database("in_force", template=migrated, strategy="file_copy")
+    ledger = Ledger(postgres.url("in_force"))
+    await ledger.use()
+    await ledger.close()
+    return "in_force"
+
+
 @pytest.fixture
-async def empty_ledger(postgres: Server, migrated: str) -> AsyncIterator[Ledger]:
-    """A ledger in which no policy is in force."""
+async def empty_ledger(
+    request: pytest.FixtureRequest, postgres: Server, migrated: str, in_force: str
+) -> AsyncIterator[Ledger]:
+    """A ledger in which no policy is in force, unless the test asks for `ledger` too: then they are one."""
     name = f"ledger_{next(_NUMBERS)}"
-    await postgres.create_database(name, template=migrated)
+    await postgres.create_database(
+        name, template=in_force if "ledger" in request.fixturenames else migrated, strategy="file_copy"
+    )
     ledger = Ledger(postgres.url(name))
     yield ledger
     await ledger.close()
@@ -69,7 +99,6 @@ async def empty_ledger(postgres: Server, migrated: str) -> AsyncIterator[Ledger]
 @pytest.fixture
 async def ledger(empty_ledger: Ledger) -> Ledger:
     """A ledger decided by the small policy."""
-    await empty_ledger.use()
     return empty_ledger
 
 

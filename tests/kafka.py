@@ -27,7 +27,7 @@ BUILD = ROOT / "build" / "kafka"
 _LEAST_JAVA = 17
 _FETCH_SECONDS = 300
 _LOOK_SECONDS = 1.0
-_QUICK_TO_MISS = "broker.session.timeout.ms=1500\nbroker.heartbeat.interval.ms=300\n"
+_QUICK_TO_MISS = "broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=300\n"
 """A killed broker may not come back before its own controller has missed it, by default after nine seconds."""
 
 

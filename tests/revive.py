@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 _PAUSE_SECONDS = 0.2
-_REFUSED_SECONDS = 20.0
+_REFUSED_SECONDS = 120.0
 """How long a server may refuse to start because its killed life still holds memory or the port."""
 
 

@@ -1,6 +1,7 @@
 """A worker that is frozen while it holds locks does not stop the others for ever."""
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,7 +49,9 @@ async def test_a_frozen_worker_loses_its_locks_and_the_others_go_on(stream: Stre
                 return await last_statuses(stream) == await standing(ledger)
 
             await eventually(is_told, "and publishes it, whoever held the relay's rows")
-            assert "exportgate_blockers_ended_total 1.0" in (await get(running.http_port, "/metrics"))[1]
+            _, metrics = await get(running.http_port, "/metrics")
+            # One at least: its relay may have been in a transaction too when it froze.
+            assert re.search(r"exportgate_blockers_ended_total [1-9]", metrics)
     finally:
         frozen.send_signal(signal.SIGCONT)
     # Awake again it finds its session gone, and goes on as if it had lost the connection.
@@ -222,15 +225,15 @@ async def test_a_session_that_speaks_is_not_ended_however_long_its_transaction_l
         await tx.execute(LOCK)
 
         async def is_older_than_the_limit() -> bool:
-            age = "SELECT clock_timestamp() - transaction_timestamp() > interval '1 second'"
+            age = "SELECT clock_timestamp() - transaction_timestamp() > interval '3 seconds'"
             return bool((await tx.execute(text(age))).scalar_one())
 
         async with waiting(other, ledger):
             await eventually(is_older_than_the_limit, "the transaction is older than the limit")
-            assert [one.ended for one in await look(other, limit_seconds=1)] == [False]
+            assert [one.ended for one in await look(other, limit_seconds=3)] == [False]
 
             async def is_ended() -> bool:
-                return [one.ended for one in await look(other, limit_seconds=1)] == [True]
+                return [one.ended for one in await look(other, limit_seconds=3)] == [True]
 
             await eventually(is_ended, "it is ended once it has been silent for as long")
         await tx.invalidate()

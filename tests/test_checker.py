@@ -181,7 +181,7 @@ class Stages:
 @pytest.fixture
 async def stages(postgres: Server, migrated: str, broker: Broker, stage: Stage) -> AsyncIterator[Stages]:
     name = f"mutant_{uuid4().hex[:8]}"
-    await postgres.create_database(name, template=migrated)
+    await postgres.create_database(name, template=migrated, strategy="file_copy")
     ledger = Ledger(postgres.url(name))
     await ledger.use()
     yield Stages(sound=stage, mutated=Stage(ledger=ledger, stream=await fresh_stream(broker, f"{name}-")))

@@ -47,7 +47,7 @@ async def stage(stream: Stream, ledger: Ledger) -> Stage:
 async def template(postgres: Server, migrated: str, broker: Broker) -> AsyncIterator[tuple[str, Stream]]:
     """A database to be copied and tampered with, and the topics to it, which stay as they are."""
     name = "to_be_tampered_with"
-    await postgres.create_database(name, template=migrated)
+    await postgres.create_database(name, template=migrated, strategy="file_copy")
     ledger = Ledger(postgres.url(name))
     await ledger.use()
     stage = await build(await fresh_stream(broker, f"{name}-{uuid4().hex[:6]}-"), ledger)
@@ -61,7 +61,7 @@ async def template(postgres: Server, migrated: str, broker: Broker) -> AsyncIter
 async def copied(postgres: Server, template: tuple[str, Stream]) -> AsyncIterator[Stage]:
     """A database of its own; the topics are everybody's."""
     name = f"tampered_{uuid4().hex[:8]}"
-    await postgres.create_database(name, template=template[0])
+    await postgres.create_database(name, template=template[0], strategy="file_copy")
     ledger = Ledger(postgres.url(name))
     yield Stage(ledger=ledger, stream=template[1])
     await ledger.close()

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.embedded
 
 _ROOT = Path(__file__).resolve().parents[1]
 _EXPORTGATE = [sys.executable, "-m", "service"]
-_DEADLINE_SECONDS = 30.0
+_DEADLINE_SECONDS = 120.0
 _NOBODY_LISTENS = "postgresql+asyncpg://ann:hunter2@127.0.0.1:1/exportgate"
 _SMALL_1 = SMALL.format(version="1", held="nothing")
 _TWO_MODELS = [{"model": "fable-5", "delivery": "api"}, {"model": "sonata-4", "delivery": "api"}]
@@ -476,6 +477,22 @@ async def test_a_subject_that_was_not_decided_is_named_with_those_that_were(cli:
     )
 
 
+async def test_who_mistypes_an_id_is_told_what_is_near(cli: Cli, ledger: Ledger) -> None:
+    names = ("thames-bank", "acct-2", "zebra")
+    await ledger.decide(*(event("account.signed_up.v1", account(account_id=one), id=f"evt-of-{one}") for one in names))
+    thames = (await _ids(ledger, "thames-bank"))[0]
+    takes = "expected the id of a decision, or of an account"
+    for mistyped in ("thames-bnak", "Thames-Bank", "tames-bank", "thames-bank-plc"):
+        refused(await cli("decisions", "explain", mistyped), 2, "(did you mean 'thames-bank'?)", takes)
+    refused(await cli("decisions", "explain", "evt-of-thames-bank"), 2, "is an event", f"decisions explain {thames}")
+    near_event = await cli("decisions", "explain", "evt-of-thames-bnak")
+    refused(near_event, 2, f"did you mean {thames} (of event 'evt-of-thames-bank')", takes)
+    refused(await cli("decisions", "explain", thames[:8]), 2, f"did you mean {thames}?", takes)
+    refused(await cli("decisions", "explain", f"{thames[:-4]}0000"), 2, f"did you mean {thames}?", takes)
+    answer = await cli("decisions", "explain", "nobody-like-that")
+    refused(answer, 2, "neither a decision nor an account that was decided; expected", takes)
+
+
 async def test_show_prints_the_bytes_that_were_hashed(cli: Cli, under_the_letter: Ledger) -> None:
     approval, _ = await _ids(under_the_letter)
     (row,) = await under_the_letter.rows(
@@ -738,6 +755,18 @@ async def _line(process: asyncio.subprocess.Process) -> Any:
 async def _interrupted(process: asyncio.subprocess.Process) -> int:
     process.send_signal(signal.SIGINT)
     return await process.wait()
+
+
+async def test_serve_embedded_starts_no_servers_where_its_port_is_taken(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        monkeypatch.setenv("EXPORTGATE_HTTP_PORT", port)
+        # Nothing on stdout: it says so when servers are running.
+        refused(await cli("serve", "--embedded"), 1, f"127.0.0.1:{port}", "already in use", "set EXPORTGATE_HTTP_PORT")
+    monkeypatch.setenv("EXPORTGATE_HTTP_PORT", "many")
+    refused(await cli("serve", "--embedded"), 2, "EXPORTGATE_HTTP_PORT", "'many'")
 
 
 async def test_serve_embedded_prints_what_another_shell_needs_and_ends_in_order(

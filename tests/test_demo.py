@@ -135,7 +135,7 @@ def shell() -> dict[str, str]:
 @pytest.mark.embedded
 def test_a_whole_run_loses_nothing_and_decides_the_cast_as_told() -> None:
     done = subprocess.run(
-        demo("--json", "--seed", "7"), cwd=ROOT, env=shell(), capture_output=True, check=False, timeout=180
+        demo("--json", "--seed", "7"), cwd=ROOT, env=shell(), capture_output=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr.decode()
     result = json.loads(done.stdout.splitlines()[-1])
@@ -190,6 +190,6 @@ def test_ctrl_c_leaves_no_process_behind(walk: list[str], until: bytes) -> None:
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-    _, alive = psutil.wait_procs(children, timeout=30)
+        assert process.wait(120) == 130
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from io import StringIO
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from service.demo.chapters import BEFORE, CHAPTERS, enact, look
 from service.demo.june_screen import show_said, show_typed
-from service.demo.shell import Step
+from service.demo.shell import Shell, Step, Typed
+from service.demo.stream import DemoFailed
 from service.demo.watched import BANK, CRIMEAN, PARTNER
 from tests.test_demo import ROOT, demo, shell
 
@@ -61,6 +63,21 @@ def verbs(typed: list[dict[str, Any]]) -> list[str]:
 
 def said(step: dict[str, Any]) -> str:
     return " ".join(" ".join(step["said"]).split())
+
+
+async def test_a_command_is_typed_into_a_shell_of_its_own(tmp_path: Path) -> None:
+    typed = Shell(folder=tmp_path, variables={}, columns=80)
+    keygen = "exportgate policy keygen --name ann --out ann.pem"
+    made = await typed.run(Typed(command=keygen, why="a key"), version=None)
+    assert made.exit_code == 0
+    assert any("ed25519:" in line for line in made.said)
+    assert "PRIVATE KEY" in (tmp_path / "ann.pem").read_text()
+    with pytest.raises(DemoFailed, match=r"expected to succeed, ended with 2: .* error: ann\.pem is there"):
+        await typed.run(Typed(command=f"{keygen} > answer", why="not twice"), version=None)
+    assert (tmp_path / "answer").read_text() == ""
+    with pytest.raises(DemoFailed, match="expected to be refused, ended with 0: exportgate --version"):
+        await typed.run(Typed(command="exportgate --version > answer", why="good", refused=True), version=None)
+    assert (tmp_path / "answer").read_text().startswith("exportgate ")
 
 
 def test_each_version_decides_what_comes_after_it(june: dict[str, Any]) -> None:

@@ -215,8 +215,8 @@ async def test_a_full_disk_of_the_database_is_waited_for(stream: Stream) -> None
 
 
 async def fill(ledger: Ledger) -> None:
-    """Fill the disk until not even the smallest row has room."""
-    await as_superuser(ledger, "CREATE TABLE filler (content text)")
+    """Fill the disk until not even the smallest row has room. A vacuum would give room back at any moment."""
+    await as_superuser(ledger, "CREATE TABLE filler (content text) WITH (autovacuum_enabled = false)")
     for rows in (1_000, 100, 10, 1):
         with suppress(DiskFullError):
             while True:

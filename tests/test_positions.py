@@ -129,6 +129,9 @@ async def _make_anew(stream: Stream) -> None:
     async with _admin(stream) as admin:
         await admin.delete_topics([name])
 
+        async def is_forgotten() -> bool:
+            return name not in await admin.list_topics()
+
         async def is_made() -> bool:
             answer = await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
             return bool(answer.topic_errors[0][1] == 0)
@@ -136,6 +139,8 @@ async def _make_anew(stream: Stream) -> None:
         async def is_known() -> bool:
             return name in await admin.list_topics()
 
+        # Kafka's controller answers before the brokers act: records could else go into the log that is about to vanish.
+        await eventually(is_forgotten, "the brokers have forgotten the topic")
         await eventually(is_made, "the topic is made anew")
         await eventually(is_known, "the brokers know of it")
 
@@ -392,6 +397,14 @@ async def test_records_that_compaction_removed_are_journalled_as_gaps(stream: St
     await eventually(is_compacted, "the log is compacted")
     await _alter(stream, {"cleanup.policy": "delete"})
     left = await _offsets(stream)
+
+    async def is_at_rest() -> bool:
+        nonlocal left
+        before, left = left, await _offsets(stream)
+        return before == left
+
+    # The brokers act on a setting somewhat later than they answer.
+    await eventually(is_at_rest, "nothing more is compacted")
     async with service(stream.settings(ledger)):
         await eventually(lambda: stream.done(ledger, [(*PLACE, left[-1])]), "what is left is done")
     gaps = [(one["from_offset"], one["to_offset"]) for one in await ledger.journal("gap")]

@@ -125,6 +125,11 @@ async def test_a_shadow_says_what_a_simulation_of_the_same_decisions_says(
     same = ("total", "simulated", "changed", "erased", "unreadable", "changes", "value_usd", "countries", "rules")
     assert {name: told[name] for name in same} == {name: simulated[name] for name in same}
     assert _by_subject(told["samples"]) == _by_subject(simulated["samples"])
+    status = await _status(cli)
+    assert (status["changes"], status["changed"]) == (told["changes"], 3)
+    assert "4 decisions evaluated, 3 otherwise (3 approve -> hold), 0 errors" in " ".join(
+        (await cli("policy", "shadow", "status")).out.split()
+    )
     assert (told["simulated"], told["changed"], told["lag_entries"], told["errors"]) == (4, 3, 0, {})
     picture = tmp_path / "shadow.svg"
     report = await cli("policy", "shadow", "report", "--svg", str(picture))
@@ -442,9 +447,11 @@ async def test_a_worker_follows_without_deployment_and_nothing_is_published(
     assert set(told["changes"]) == {"approve"}
     assert await check(ledger.superuser_url, stream.broker.bootstrap, stream.connection.topic_prefix) == []
     published = [one for topic in ("license-decisions.v1", "license-status.v1") for one in await stream.events(topic)]
-    assert Counter(one["data"]["outcome"] for one in published) == {"approve": 92}
-    policies = Counter(one["type"] for one in await stream.events("export-policy.v1"))
-    assert policies == {"policy.activated.v1": 1}
+    # What is published again has the same id.
+    once = {(one["type"], one["id"]): one["data"]["outcome"] for one in published}
+    assert Counter(once.values()) == {"approve": 92}
+    policies = {(one["type"], one["id"]) for one in await stream.events("export-policy.v1")}
+    assert [kind for kind, _ in policies] == ["policy.activated.v1"]
 
 
 async def test_a_shadow_killed_in_the_middle_loses_and_doubles_nothing(
@@ -454,7 +461,8 @@ async def test_a_shadow_killed_in_the_middle_loses_and_doubles_nothing(
     process = await start_process(stream.settings(ledger))
     try:
         async with ledger.engine("owner").begin() as tx:
-            # It stands still after its results are written, and before they are committed.
+            # It stands still after its results are written, and before they are committed; we, for as long as it takes.
+            await tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             await tx.execute(text("LOCK TABLE ledger.shadow_count IN EXCLUSIVE MODE"))
             sent = await stream.send(*_many([f"a{n}" for n in range(300)]))
             await eventually(lambda: _waits(ledger), "the shadow waits in the middle of a round")
@@ -494,6 +502,12 @@ async def test_a_candidate_that_raises_is_counted_and_shown_and_the_worker_goes_
     port = _free_port()
     process = await start_process(stream.settings(ledger, http_port=port))
     metrics = ""
+    seen = (
+        "errors 1.0",
+        "lag_entries 0.0",
+        'decisions{after="hold",before="approve"} 2.0',
+        'decisions{after="error",before="deny"} 1.0',
+    )
     try:
         tehran = event("account.signed_up.v1", account(account_id="tehran", headquartered_in="IR"), id="tehran")
         sent = await stream.send(tehran, *_many(["a", "b"]))
@@ -501,16 +515,14 @@ async def test_a_candidate_that_raises_is_counted_and_shown_and_the_worker_goes_
         async def shown() -> bool:
             nonlocal metrics
             _, metrics = await get(port, "/metrics")
-            return "exportgate_shadow_errors 1.0" in metrics and "exportgate_shadow_lag_entries 0.0" in metrics
+            return all(f"exportgate_shadow_{one}" in metrics for one in seen)
 
-        await eventually(shown, "the metrics show the error")
-        assert await stream.done(ledger, sent)
+        await eventually(lambda: stream.done(ledger, sent), "the worker has decided all")
+        await eventually(shown, "the metrics show the error, and all the others")
         assert (await get(port, "/ready"))[0] == 200
     finally:
         code, log = await end(process, signal.SIGTERM)
     assert code == 0, log
-    assert 'exportgate_shadow_decisions{after="hold",before="approve"} 2.0' in metrics
-    assert 'exportgate_shadow_decisions{after="error",before="deny"} 1.0' in metrics
     assert re.search(r'exportgate_shadow_running\{name="small",sha256="\w{64}",version="2"\} 1\.0', metrics)
     (told,) = (await cli("policy", "shadow", "report", "--json")).json
     ((error, count),) = told["errors"].items()
@@ -615,14 +627,14 @@ async def test_a_shadow_that_cannot_be_loaded_is_told_and_tried_again(
     try:
 
         async def failed() -> bool:
-            return "exportgate_shadow_failures_total 2.0" in (await get(port, "/metrics"))[1]
+            return bool(re.search(r"exportgate_shadow_failures_total ([2-9]|\d\d)", (await get(port, "/metrics"))[1]))
 
         await eventually(failed, "it failed, was tried again, and failed")
         assert (await get(port, "/ready"))[0] == 200
     finally:
         code, log = await end(process, signal.SIGTERM)
     assert code == 0, log
-    assert log.count("the shadow cannot go on") == 2
+    assert log.count("the shadow cannot go on") >= 2
     assert all(line.startswith("{") for line in log.splitlines())
     refused(await cli("policy", "shadow", "report"), 1)
 

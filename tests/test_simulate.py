@@ -161,6 +161,7 @@ async def test_several_processes_find_what_one_finds(cli: Cli, ledger: Ledger, c
 async def test_an_interrupted_simulation_tells_what_it_found(ledger: Ledger, candidate: str) -> None:
     await _decide_some(ledger)
     async with ledger.engine("owner").begin() as tx:
+        await tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         await tx.execute(text("LOCK TABLE ledger.evidence IN ACCESS EXCLUSIVE MODE"))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "service", "policy", "simulate", candidate),

@@ -68,7 +68,7 @@ async def test_a_batch_that_is_too_slow_as_a_whole_is_decided_in_portions(
 @pytest.mark.embedded
 async def test_a_single_record_that_is_too_slow_is_tried_until_the_database_can(stream: Stream, ledger: Ledger) -> None:
     await ledger.tamper(SLOW.format(seconds=3), DAWDLE.format(table="inbox"))
-    async with service(stream.settings(ledger, statement_timeout_seconds=0.2)) as (running, _):
+    async with service(stream.settings(ledger, statement_timeout_seconds=0.6)) as (running, _):
         sent = await stream.send(*_many(1))
 
         async def has_tried() -> bool:

@@ -13,7 +13,7 @@ from service.settings import Settings
 from tests.checker.check import check
 from tests.events import account, event, record
 from tests.ledger import Ledger
-from tests.stream import Stream, end, eventually, start_process
+from tests.stream import DEADLINE_SECONDS, Stream, end, eventually, start_process
 
 Json = dict[str, Any]
 
@@ -70,7 +70,9 @@ async def assert_exactly_once(ledger: Ledger, traffic: Traffic) -> None:
     others = await ledger.rows("SELECT 1 FROM ledger.journal WHERE kind IN ('duplicate', 'quarantined')")
     assert len(others) == traffic.not_accepted, f"{len(others)} put aside of {traffic.not_accepted}"
     connection = traffic.stream.connection
-    violations = await check(ledger.superuser_url, connection.bootstrap, connection.topic_prefix)
+    violations = await check(
+        ledger.superuser_url, connection.bootstrap, connection.topic_prefix, within_seconds=DEADLINE_SECONDS
+    )
     assert not violations, "\n".join(str(one) for one in violations)
 
 

@@ -12,7 +12,7 @@ from service.reading import Record
 from service.stream.connection import Connection
 from service.stream.read_topic import read_topic
 
-WITHIN_SECONDS = 30.0
+WITHIN_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

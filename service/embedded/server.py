@@ -17,7 +17,7 @@ from pathlib import Path
 from service.embedded import leash
 from service.failures import ForeseenError
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 _ATTEMPTS = 5
 _LOG_TAIL_BYTES = 2000
 _PORT_TAKEN = ("address already in use", "addrinuse", "address in use")
@@ -67,32 +67,39 @@ def unprivileged_account() -> Account | None:
 
 
 @asynccontextmanager
-async def running_server(name: str, prepare: Callable[[Path, int], Launch]) -> AsyncIterator[int]:
+async def running_server(
+    name: str, prepare: Callable[[Path, int], Launch], *, within: Path | None = None
+) -> AsyncIterator[int]:
     """The loopback port on which the server answers, for as long as the block runs.
 
-    `prepare` gets an empty directory, which is removed with the server, and a port that was free just now.
+    `prepare` gets an empty directory, which is removed with the server, and a port that was free just now. The
+    directory is made in `within`, None: where temporary files go.
     When the port was taken meanwhile, everything is tried again with another. Raises EmbeddedServerError.
     """
-    process, port = await _start(name, prepare)
+    process, port = await _start(name, prepare, within)
     try:
         yield port
     finally:
         await _stop(process)
 
 
-async def _start(name: str, prepare: Callable[[Path, int], Launch]) -> tuple[asyncio.subprocess.Process, int]:
+async def _start(
+    name: str, prepare: Callable[[Path, int], Launch], within: Path | None
+) -> tuple[asyncio.subprocess.Process, int]:
     for attempt in range(1, _ATTEMPTS + 1):
         port = _free_port()
         try:
-            return await _start_on(name, port, prepare), port
+            return await _start_on(name, port, prepare, within), port
         except _PortTakenError:
             if attempt == _ATTEMPTS:
                 raise
     raise AssertionError
 
 
-async def _start_on(name: str, port: int, prepare: Callable[[Path, int], Launch]) -> asyncio.subprocess.Process:
-    directory = Path(tempfile.mkdtemp(prefix=f"exportgate-{name}-"))
+async def _start_on(
+    name: str, port: int, prepare: Callable[[Path, int], Launch], within: Path | None
+) -> asyncio.subprocess.Process:
+    directory = Path(tempfile.mkdtemp(prefix=f"exportgate-{name}-", dir=within))
     try:
         launch = await asyncio.to_thread(prepare, directory, port)
         log = os.open(directory / "server.log", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)

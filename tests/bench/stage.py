@@ -139,14 +139,15 @@ class Read:
 
 
 @asynccontextmanager
-async def running_stage(wanted: Kind | None, log: Path, say: Say) -> AsyncIterator[Stage]:
+async def running_stage(wanted: Kind | None, log: Path, say: Say, *, within: Path | None) -> AsyncIterator[Stage]:
     """The servers, on the broker that is wanted; None: Apache Kafka where it runs, else the embedded one.
 
+    The database lies `within` a directory, None: where temporary files go.
     KafkaMissing or EmbeddedServerError when what is wanted cannot run here.
     """
     async with AsyncExitStack() as stack:
         broker = await _start_broker(stack, wanted, say)
-        server = await stack.enter_async_context(running_postgres())
+        server = await stack.enter_async_context(running_postgres(within=within))
         loaded = await asyncio.to_thread(load_file, POLICY)
         await _make_template(server, loaded)
         yield Stage(log=log, server=server, broker=broker, loaded=loaded)

@@ -70,12 +70,15 @@ async def _stored(place: Place) -> int:
 
 
 async def watch(workers: Workers, published: Published, events: int) -> Throughput:
-    """From the first decision that is published to that of the last event."""
+    """From the first decision that is published to that of the last event.
+
+    Where so few are measured that most are seen at once, from the first look: less than the truth.
+    """
+    looked = Reached(count=0, at=time.perf_counter(), cpu_seconds=workers.usage().cpu_seconds, peak_rss=0)
     began = await reach(workers, published, 1)
     ended = await reach(workers, published, events)
+    began = began if began.count * 2 < ended.count else looked
     done, seconds = ended.count - began.count, ended.at - began.at
-    if not done:
-        raise BenchError(f"all {events} decisions came at once: too few to measure")
     return Throughput(
         events_per_second=done / seconds,
         cpu_us_per_event=(ended.cpu_seconds - began.cpu_seconds) / done * 1e6,

@@ -18,7 +18,7 @@ from tests.bench.stage import Place
 from tests.brokers import Broker
 from tests.stream import get
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 _LOOK_SECONDS = 0.05
 _STOP_SECONDS = 60.0
 _EMBEDDED_WAIT_MS = 20
