@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import assert_never, cast
 
 from service.decide.facts import Element, FactSpec, FactType, Scalar, Value
@@ -57,12 +58,27 @@ def _plain_reader(spec: FactSpec) -> Callable[[object], bool | int]:
 def _text_reader(spec: FactSpec) -> Callable[[object], str]:
     is_place, values = spec.type in (FactType.PLACE, FactType.PLACES), spec.values
 
-    def read(raw: object) -> str:
-        if isinstance(raw, str) and (_PLACE.fullmatch(raw) if is_place else not values or raw in values):
+    def read_one_of(raw: object) -> str:
+        if isinstance(raw, str) and raw in values:
             return raw
         raise _no_text(spec, raw)
 
-    return read
+    def read_place(raw: object) -> str:
+        if isinstance(raw, str) and _is_place(raw):
+            return raw
+        raise _no_text(spec, raw)
+
+    def read_any(raw: object) -> str:
+        if isinstance(raw, str):
+            return raw
+        raise _no_text(spec, raw)
+
+    return read_place if is_place else read_one_of if values else read_any
+
+
+@lru_cache(maxsize=4096)
+def _is_place(text: str) -> bool:
+    return _PLACE.fullmatch(text) is not None
 
 
 def _no_text(spec: FactSpec, raw: object) -> ValueError:
