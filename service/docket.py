@@ -31,6 +31,7 @@ class Docket:
     """
 
     installation: Installation
+    epoch: int
     now: datetime
     policy: Policy
     scribe: Scribe
@@ -96,7 +97,7 @@ class Docket:
     def quarantine_id(self, account_id: str | None) -> UUID:
         """The id of a record that is put aside in the next entry of its lane: a place in history is taken once."""
         lane = self.lane(account_id)
-        return identity("quarantine", self.installation.epoch, lane, self.scribe.heads[lane].next_seq)
+        return identity("quarantine", self.epoch, lane, self.scribe.heads[lane].next_seq)
 
     def open_another(self, account_id: str) -> bool:
         """Count one more open record of an account; whether it is the first, so that the account is now held."""
@@ -167,7 +168,7 @@ class Docket:
         return header_of(
             account_id=subject.account_id,
             subject_id=subject.subject_id,
-            epoch=self.installation.epoch,
+            epoch=self.epoch,
             revision=subject.revision + 1,
             cause=cause,
             origin=origin,

@@ -16,6 +16,8 @@ from service.failures import ForeseenError
 
 PREFIX = "EXPORTGATE_"
 _DRIVER = "postgresql+asyncpg"
+_BROKER = re.compile(r"\s*(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]/@]+)(:\d{1,5})?\s*")
+"""A name or an address, IPv6 in brackets; without a port it is 9092. No login: that has settings of its own."""
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=60_000)]
@@ -166,6 +168,13 @@ class Settings(StreamSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _names_brokers(cls, value: str) -> str:
+        if not all(_BROKER.fullmatch(one) for one in value.split(",")):
+            raise ValueError("expected host:port, several separated by commas")
+        return value
 
     @field_validator("database_url")
     @classmethod

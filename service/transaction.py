@@ -64,7 +64,9 @@ async def open_docket(
         signed.add(pin.effective_at)
     accounts = {account for account, _ in keys}
     unread = await open_counts(tx, accounts)
-    docket = Docket(installation=installation, now=pin.now, policy=policy, scribe=Scribe(heads), unread=unread)
+    docket = Docket(
+        installation=installation, epoch=pin.epoch, now=pin.now, policy=policy, scribe=Scribe(heads), unread=unread
+    )
     for subject in await load_subjects(tx, keys, whole):
         docket.know(subject)
     reach("subjects_loaded")

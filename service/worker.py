@@ -125,7 +125,8 @@ class Worker:
 
         async def polled() -> str | None:
             now = asyncio.get_running_loop().time()
-            recent = self.watch.fetched_at is not None and now - self.watch.fetched_at < _FETCH_SECONDS
+            seen = [at for at in (self.watch.fetched_at, self.consumer.ended_at) if at is not None]
+            recent = bool(seen) and now - max(seen) < _FETCH_SECONDS
             return None if recent or self.consumer.running else "the brokers do not answer our fetches"
 
         async def halted() -> str | None:

@@ -42,6 +42,19 @@ async def test_positions_are_listed_with_the_end_of_the_log_and_the_lag(
     assert answer.err.startswith(f"lag is not known: the brokers are cluster {stream.cluster}")
 
 
+async def test_positions_are_listed_where_the_brokers_have_none_of_these_topics(
+    cli: Cli, ledger: Ledger, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORTGATE_KAFKA_BOOTSTRAP", stream.connection.bootstrap)
+    monkeypatch.setenv("EXPORTGATE_KAFKA_TOPIC_PREFIX", "absent-")
+    monkeypatch.setattr("service.cli.positions._BROKER_SECONDS", DEADLINE_SECONDS)
+    await ledger.decide(signed_up())
+    answer = await cli("positions", "list", "--json")
+    (row,) = answer.json
+    assert (answer.code, row["next_offset"], row["lag"]) == (0, 1, None)
+    assert answer.err.startswith("lag is not known: ")
+
+
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "nobody answers"])
 async def test_positions_are_listed_without_lag_where_no_broker_answers(
     cli: Cli, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, *, silent: bool

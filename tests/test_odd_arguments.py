@@ -67,3 +67,7 @@ async def test_a_name_that_no_file_can_have_and_a_directory_are_misuse(cli: Cli,
         assert "cannot be read" in answer.err
     directory = str(Path(document).parent)
     refused(await cli("policy", "diff", directory, document), 2, "expected a document or a published version")
+
+
+async def test_bytes_that_are_no_text_are_one_line(cli: Cli) -> None:
+    refused(await cli("decisions", "explain", "acct-\udcff"), 2, "expected arguments in UTF-8, got 'acct-\\udcff'")

@@ -1,10 +1,16 @@
 """After a restore the epoch is raised, by name and with a reason, and what is decided then counts as newer."""
 
+import asyncio
+from functools import partial
+
 import pytest
 
+from service.ledger.epoch import HIGHEST
+from service.ledger.lanes import lock_lanes
 from tests.commands import Cli, refused
 from tests.events import event, signed_up
 from tests.ledger import Ledger
+from tests.stream import eventually
 
 pytestmark = pytest.mark.embedded
 
@@ -42,6 +48,41 @@ async def test_an_epoch_is_raised_above_one_that_the_restore_has_lost(cli: Cli, 
     refused(await cli("db", "raise-epoch", *WHO, "--to", "7"), 2, "expected an epoch above 7", "got 7")
     await _decide_again(ledger, 2)
     assert await _epochs(ledger) == [1, 7]
+    assert await ledger.replay() == []
+
+
+async def test_a_worker_that_was_running_decides_with_the_raised_epoch(cli: Cli, ledger: Ledger) -> None:
+    """Else what it decides now would count as older than what others have decided since."""
+    running = ledger.pipeline()
+    await ledger.decide(signed_up(), pipeline=running)
+    await cli("db", "raise-epoch", *WHO)
+    await _decide_again(ledger, 2)
+    state = signed_up()["data"] | {"version": 3, "headquartered_in": "IR"}
+    await ledger.decide(event("account.updated.v1", state, id="e-3"), pipeline=running)
+    rows = await ledger.rows("SELECT epoch, revision FROM ledger.decision ORDER BY seq")
+    assert [(row.epoch, row.revision) for row in rows] == [(1, 1), (2, 2), (2, 3)]
+    assert await ledger.replay() == []
+
+
+async def test_a_raise_waits_for_the_batches_of_all_lanes(cli: Cli, ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    async with ledger.engine("service").begin() as tx:
+        await lock_lanes(tx, [0])
+        raising = asyncio.create_task(cli("db", "raise-epoch", *WHO))
+        await eventually(partial(_waits, ledger), "it waits for the lane")
+        assert not raising.done()
+    assert (await raising).code == 0
+
+
+async def _waits(ledger: Ledger) -> bool:
+    return bool(await ledger.rows("SELECT pid FROM pg_locks WHERE NOT granted"))
+
+
+async def test_the_highest_epoch_is_far_below_what_the_column_holds(cli: Cli, ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    assert (await cli("db", "raise-epoch", *WHO, "--to", str(HIGHEST))).code == 0
+    refused(await cli("db", "raise-epoch", *WHO), 2, f"there is none above {HIGHEST}")
+    await _decide_again(ledger, 2)
     assert await ledger.replay() == []
 
 

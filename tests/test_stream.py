@@ -414,6 +414,9 @@ async def test_a_broker_that_is_not_there_ends_the_service_with_one_line(stream:
         ({"database_url": "mysql://ann:hunter2@db/x"}, "EXPORTGATE_DATABASE_URL: expected postgresql://"),
         ({"kafka_security_protocol": "SASL_SSL"}, "EXPORTGATE_KAFKA_SASL_USERNAME"),
         ({"kafka_sasl_mechanism": "PLAIN"}, "EXPORTGATE_KAFKA_SECURITY_PROTOCOL"),
+        ({"kafka_bootstrap": "localhost:abc"}, "EXPORTGATE_KAFKA_BOOTSTRAP: expected host:port.*'localhost:abc'"),
+        ({"kafka_bootstrap": "a:1,,b:2"}, "EXPORTGATE_KAFKA_BOOTSTRAP: expected host:port"),
+        ({"kafka_bootstrap": "[::1"}, "EXPORTGATE_KAFKA_BOOTSTRAP: expected host:port"),
         ({"no_such": 1}, "EXPORTGATE_NO_SUCH: there is no such setting"),
     ],
 )

@@ -74,11 +74,23 @@ def _exportgate(
     """Decides whether a customer may be licensed under the export policy in force."""
 
 
+def _is_utf8(text: str) -> bool:
+    """Python hands bytes that are no UTF-8 on as halves of characters, which no database and no document takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. What goes wrong in a way that was foreseen is one line on stderr."""
     # What libraries complain about is said by us, once and in words; `serve` sets up logging of its own.
     if not logging.root.handlers:
         logging.root.addHandler(logging.NullHandler())
+    illegible = next((one for one in arguments if not _is_utf8(one)), None)
+    if illegible is not None:
+        return _end(f"expected arguments in UTF-8, got {illegible!a}", MISUSE)
     first = next((one for one in arguments if not one.startswith("-")), "")
     try:
         program = command_line([first] if first in _MODULES else tuple(_MODULES))

@@ -95,15 +95,15 @@ def raise_epoch_(
 ) -> None:
     """Raise the ledger epoch: decisions made from now on count as newer than those that a restore has lost.
 
-    Workers must be stopped, and started afterwards: one that runs goes on with the epoch it began with.
+    Whoever runs decides with it from its next batch on.
     """
     raised = run(_raise_epoch(Person(name=by, reason=reason), to))
     if as_json:
         emit(raised)
     else:
         say(
-            f"The epoch is {raised.to_epoch}; before, it was {raised.from_epoch}. Workers that start from now on "
-            "decide with it; restart those that run. deploy/RUNBOOK.md says what comes next after a restore."
+            f"The epoch is {raised.to_epoch}; before, it was {raised.from_epoch}. What is decided from now on counts "
+            "as newer. deploy/RUNBOOK.md says what comes next after a restore."
         )
 
 

@@ -173,9 +173,9 @@ _QUESTIONS = (
     SELECT 'installation' AS row,
            'its epoch is neither that of the newest decisions nor the next, nor the one it was raised to' AS fault
     FROM ledger.installation, (SELECT max(latest.epoch) AS newest FROM ({_LATEST}) AS latest) AS decided,
-        (SELECT max((convert_from(body, 'UTF8')::jsonb ->> 'to_epoch')::int) AS epoch FROM ledger.journal
+        (SELECT max((convert_from(body, 'UTF8')::jsonb ->> 'to_epoch')::bigint) AS epoch FROM ledger.journal
          WHERE kind = 'epoch_raised') AS raised
-    WHERE installation.epoch NOT BETWEEN greatest(newest, raised.epoch) AND greatest(newest + 1, raised.epoch)
+    WHERE installation.epoch NOT BETWEEN greatest(newest, raised.epoch) AND greatest(newest::bigint + 1, raised.epoch)
     """,  # noqa: S608 -- a constant of ours
     """
     SELECT 'lanes' AS row, 'they are not those that were made with the database' AS fault

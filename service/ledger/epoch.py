@@ -5,10 +5,10 @@ from sqlalchemy import update
 from service.ledger.engine import Tx
 from service.ledger.tables import installation
 
-HIGHEST = 2**31 - 1
-"""The largest number that the column holds."""
+HIGHEST = 1_000_000
+"""More restores than there will be. A slip of the hand must not use up the numbers that the column holds."""
 
 
 async def store_epoch(tx: Tx, epoch: int) -> None:
-    """Decide with this epoch from now on; workers read it when they start. Only the owner may."""
+    """Decide with this epoch from now on. All lanes must be held. Only the owner may."""
     await tx.execute(update(installation).values(epoch=epoch))

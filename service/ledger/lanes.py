@@ -22,10 +22,9 @@ GENESIS = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What was fixed when the database was made: the number of account lanes, and the ledger epoch."""
+    """What was fixed when the database was made: the number of account lanes."""
 
     lanes: int
-    epoch: int
 
     @property
     def control_lane(self) -> int:
@@ -65,8 +64,7 @@ def lane_of(account_id: str, lanes: int) -> int:
 
 async def read_installation(tx: Tx) -> Installation:
     """What was fixed at `db init`."""
-    row = (await tx.execute(select(installation.c.lanes, installation.c.epoch))).one()
-    return Installation(lanes=row.lanes, epoch=row.epoch)
+    return Installation(lanes=(await tx.execute(select(installation.c.lanes))).scalar_one())
 
 
 async def lock_lanes(tx: Tx, lanes: Iterable[int]) -> dict[int, Head]:

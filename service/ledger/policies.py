@@ -14,14 +14,15 @@ from service.ledger.tables import policy, policy_activation, policy_cancellation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """What one batch decides by: the instant, and the policy in force then, since when.
+    """What one batch decides by: the instant, the policy in force then and since when, and the ledger epoch.
 
-    `policy_sha256` and `effective_at` are None when none is.
+    `policy_sha256` and `effective_at` are None when none is. The epoch may be raised while workers run.
     """
 
     now: datetime
     policy_sha256: bytes | None
     effective_at: datetime | None
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +71,14 @@ class Cancellation:
 
 
 async def read_pin(tx: Tx, not_before: datetime | None) -> Pin:
-    """Read the clock once, never earlier than `not_before`, and the policy in force at that instant.
+    """Read the clock once, never earlier than `not_before`, and the policy in force at that instant, and the epoch.
 
     Call it in a statement of its own after the lanes are held: read together with the lock, it can return the old
     policy with the new lane. `not_before` is the last instant written in the locked lanes; the clock may have stepped
     back since.
     """
     row = (await tx.execute(_PIN, {"not_before": not_before})).one()
-    return Pin(now=row.now, policy_sha256=row.policy_sha256, effective_at=row.effective_at)
+    return Pin(now=row.now, policy_sha256=row.policy_sha256, effective_at=row.effective_at, epoch=row.epoch)
 
 
 async def resolved_policy(tx: Tx, sha256: bytes) -> bytes:
@@ -185,7 +186,8 @@ _PIN = text(
     WITH instant AS MATERIALIZED (
         SELECT greatest(clock_timestamp(), CAST(:not_before AS timestamptz) + interval '1 microsecond') AS now
     )
-    SELECT instant.now, in_force.policy_sha256, in_force.effective_at FROM instant LEFT JOIN LATERAL (
+    SELECT instant.now, in_force.policy_sha256, in_force.effective_at, (SELECT epoch FROM ledger.installation) AS epoch
+    FROM instant LEFT JOIN LATERAL (
         SELECT policy_sha256, effective_at FROM ledger.activation_not_cancelled WHERE effective_at <= instant.now
         ORDER BY effective_at DESC LIMIT 1
     ) AS in_force ON true

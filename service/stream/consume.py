@@ -53,6 +53,8 @@ class Consumer:
     failed: "asyncio.Future[str]"
     running: bool = False
     """Whether a batch is in flight."""
+    ended_at: float | None = None
+    """When the last batch ended, by the event loop's clock; None: not yet. During a small one nothing is fetched."""
     batches: int = 0
     """Batches begun so far: who compares it before and after knows whether one came in between."""
     halted: dict[Partition, str] = field(default_factory=dict)
@@ -99,11 +101,11 @@ class Consumer:
         """Decide one polled batch. Nothing escapes: FastStream would swallow it and go on with the next batch."""
         self.running = True
         self.batches += 1
-        # Else one record, fetched meanwhile, keeps the client from fetching more and becomes the whole next batch.
         rests = len(message.raw_message) < self.polling.batch_max_records // _FULL_ENOUGH
-        if rests:
-            self.client.rest()
         try:
+            if rests:
+                # Else one record, fetched meanwhile, keeps the client from fetching more, and is all of the next batch.
+                self.client.rest()
             with self.metrics.batch_seconds.time():
                 await self._handle(tuple(message.raw_message))
         except MustStop as error:
@@ -115,7 +117,7 @@ class Consumer:
         finally:
             if rests:
                 self.client.wake(but=self.halted)
-            self.running = False
+            self.running, self.ended_at = False, asyncio.get_running_loop().time()
 
     def ended(self) -> int:
         """How many batches are over: a batch that is in flight, or comes later, has a higher number."""

@@ -31,24 +31,29 @@ async def read_ends(connection: Connection, wanted: Iterable[TopicPartition], *,
 
     StreamError when the brokers do not answer within the seconds given.
     """
-    consumer = AIOKafkaConsumer(**connection.arguments(), enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS)
     try:
         async with asyncio.timeout(within_seconds):
             # Only partitions that are there: about others the client would ask for ever.
             cluster = await find_cluster(connection)
             there = [one for one in wanted if one[1] < cluster.partitions.get(one[0], 0)]
             own = {one: ClientPartition(connection.topic(one[0]), one[1]) for one in there}
-            await consumer.start()
-            consumer.assign(list(own.values()))
-            ends = await _ends(consumer, list(own.values()))
+            ends = await _ends(connection, list(own.values())) if own else {}
     except (KafkaError, OSError, TimeoutError) as error:
         raise StreamError(connection.unreachable(error)) from error
-    finally:
-        await consumer.stop()
     return Ends(cluster=connection.cluster_name(cluster.id), offsets={one: ends[own[one]] for one in there})
 
 
-async def _ends(consumer: AIOKafkaConsumer, partitions: list[ClientPartition]) -> dict[ClientPartition, int]:
+async def _ends(connection: Connection, partitions: list[ClientPartition]) -> dict[ClientPartition, int]:
+    consumer = AIOKafkaConsumer(**connection.arguments(), enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS)
+    try:
+        await consumer.start()
+        consumer.assign(partitions)
+        return await _looked_up(consumer, partitions)
+    finally:
+        await consumer.stop()
+
+
+async def _looked_up(consumer: AIOKafkaConsumer, partitions: list[ClientPartition]) -> dict[ClientPartition, int]:
     """The embedded broker answers with an offset inside the log's last batch; what a fetch from there says is right."""
     ends: dict[ClientPartition, int] = await consumer.end_offsets(partitions)
     for one, end in ends.items():
