@@ -224,6 +224,14 @@ _MISUSE: list[tuple[list[str], list[str]]] = [
     (["policy", "activate", "1", "--by", "bob"], ["Missing option '--reason'. See: exportgate policy activate --help"]),
     (["policy", "activate", "1", "--by", " \t", "--reason", "r"], ["'--by'", "without control characters"]),
     (["policy", "activate", "1", "--by", "bob", "--reason", " \u200b "], ["'--reason'", "that says something"]),
+    (
+        ["policy", "activate", "1", "--by", "NAME", "--reason", "r"],
+        ["'--by': expected your name, got the placeholder NAME. See:"],
+    ),
+    (
+        ["policy", "activate", "1", "--by", "bob", "--reason", "TEXT"],
+        ["'--reason': expected your reason, got the placeholder TEXT. See:"],
+    ),
     (["policy", "publish", "nowhere.yaml", "--by", ""], ["'--by'", "expected text that says something, got ''. See:"]),
     (["quarantine", "dismiss", "17", "--by", "eve", "--reason", "\x1b[2J"], ["'--reason'", "control characters"]),
     (["positions", "accept-gap", "accounts.v1", "0", "--by", "  ", "--reason", "r"], ["'--by'"]),
@@ -475,6 +483,10 @@ async def test_a_subject_that_was_not_decided_is_named_with_those_that_were(cli:
     refused(
         await cli("decisions", "explain", "acct-1"), 2, "nothing was decided about 'account'", "contract:contract-1"
     )
+    form = "expected a subject: account, user:ID or contract:ID"
+    for given in ("contract-1", "contract:contract-7"):
+        meant = f"'{given}' of account acct-1 (did you mean 'contract:contract-1'?), but about contract:contract-1"
+        refused(await cli("decisions", "explain", "acct-1", given), 2, meant, form)
 
 
 async def test_who_mistypes_an_id_is_told_what_is_near(cli: Cli, ledger: Ledger) -> None:
@@ -572,6 +584,17 @@ async def test_a_halt_is_lifted_by_name_and_reason(
     assert (row["next_offset"], row["halted_at"]) == (goes_on, None)
     (entry,) = await ledger.journal("halt_lifted")
     assert (entry["by"], entry["reason"], entry["halt_reason"]) == ("eve", "seen to", reason)
+
+
+async def test_a_partition_that_nobody_knows_is_told_from_one_that_is_not_halted(cli: Cli, ledger: Ledger) -> None:
+    await ledger.decide(signed_up())
+    lift, who = ("positions", "accept-gap"), ("--by", "eve", "--reason", "r")
+    near = "no topic 'acounts.v1' is known (did you mean 'accounts.v1'?); see:"
+    refused(await cli(*lift, "acounts.v1", "0", *who), 2, near)
+    refused(await cli(*lift, "zebras", "0", *who), 2, "no topic 'zebras' is known; see: exportgate positions list")
+    refused(await cli(*lift, "accounts.v1", "7", *who), 2, "no partition 7 of accounts.v1 is known, but 0; see:")
+    elsewhere = await cli(*lift, "accounts.v1", "0", *who, "--cluster", "another")
+    refused(elsewhere, 2, "no topic 'accounts.v1' of cluster another is known")
 
 
 async def test_what_a_lifted_halt_passes_over_is_counted(cli: Cli, ledger: Ledger) -> None:

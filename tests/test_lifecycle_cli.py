@@ -406,6 +406,9 @@ async def test_a_version_is_named_by_the_first_twelve_digits_of_its_sha256(
     done = await cli("policy", "activate", digits, *WHO)
     assert done.out.startswith("1 is in force from")
     assert (await cli("policy", "show", digits)).out == (await cli("policy", "show", "1")).out
+    for command in ("activate", "show", "sign"):
+        promise = " ".join((await cli("policy", command, "--help")).out.split())
+        assert "first digits of its sha256, 12 at least" in promise, command
     refused(await cli("policy", "show", digits[:11]), 2, f"no version '{digits[:11]}' is published")
     refused(await cli("policy", "show", "Z" * 64), 2, "is published")
 

@@ -26,6 +26,7 @@ from service.embedded.postgres import Server
 from service.ledger.engine import ROLES, role_name
 from service.policies import load_file
 from service.policies.cases import run_cases
+from service.policies.coverage import coverage, gaps
 from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,9 +179,11 @@ def run_until_it_succeeds(script: str, environment: dict[str, str], log: Path) -
             pytest.fail(f"{script}\nfailed: {said}\nthe service: {log.read_text() if log.exists() else 'not started'}")
 
 
-def test_the_policy_of_the_readme_is_one_and_its_case_holds(tmp_path: Path) -> None:
+def test_the_policy_of_the_readme_is_one_and_its_cases_hold_and_leave_nothing_unshown(tmp_path: Path) -> None:
     for document in (ROOT / "deploy" / "policies").glob("*.yaml"):
         (tmp_path / document.name).write_bytes(document.read_bytes())
     (tmp_path / "mine.yaml").write_text(README.partition("```yaml\n")[2].partition("```")[0])
     loaded = load_file(tmp_path / "mine.yaml")
-    assert [result.failure for result in run_cases(loaded.policy, loaded.cases)] == [None]
+    results = run_cases(loaded.policy, loaded.cases)
+    assert [result.failure for result in results] == [None, None, None]
+    assert gaps(coverage(loaded, results)) == []

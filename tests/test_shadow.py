@@ -127,9 +127,9 @@ async def test_a_shadow_says_what_a_simulation_of_the_same_decisions_says(
     assert _by_subject(told["samples"]) == _by_subject(simulated["samples"])
     status = await _status(cli)
     assert (status["changes"], status["changed"]) == (told["changes"], 3)
-    assert "4 decisions evaluated, 3 otherwise (3 approve -> hold), 0 errors" in " ".join(
-        (await cli("policy", "shadow", "status")).out.split()
-    )
+    said = " ".join((await cli("policy", "shadow", "status")).out.split())
+    assert "4 decisions evaluated, 3 with another outcome (3 approve -> hold), 0 errors" in said
+    assert said.endswith(f"How much of it is in part: exportgate policy shadow report {status['shadow_id']}")
     assert (told["simulated"], told["changed"], told["lag_entries"], told["errors"]) == (4, 3, 0, {})
     picture = tmp_path / "shadow.svg"
     report = await cli("policy", "shadow", "report", "--svg", str(picture))

@@ -146,7 +146,15 @@ async def test_a_published_version_can_be_tried_and_an_unknown_one_is_named(cli:
     await ledger.decide(signed_up())
     (told,) = (await cli("policy", "simulate", "1", "--json")).json
     assert told["changed"] == 0
-    refused(await cli("policy", "simulate", "11"), 2, "expected a file or a published version", "'11'")
+    await ledger.use(small_policy("2026-06-12"))
+    unknown = "expected a file or a published version, "
+    near = f"{unknown}got '2026-6-12' (did you mean '2026-06-12'?)"
+    refused(await cli("policy", "simulate", "2026-6-12"), 2, near)
+    refused(await cli("policy", "diff", "1", "2026-6-12"), 2, near)
+    refused(await cli("policy", "simulate", "zebra"), 2, f"{unknown}got 'zebra'; see: exportgate policy list")
+    for file in ("zebra.yaml", "zebra.yml", "deploy/zebra"):
+        refused(await cli("policy", "simulate", file), 2, f"{unknown}but there is no file {file}\n")
+    refused(await cli("policy", "simulate", "2026-06-12.yaml"), 2, "but there is no file 2026-06-12.yaml (did you mean")
 
 
 async def test_several_processes_find_what_one_finds(cli: Cli, ledger: Ledger, candidate: str) -> None:

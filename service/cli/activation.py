@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.cli.connect import ledger, run, sqlstate
 from service.cli.output import AsJson, By, Failed, Misuse, Reason, emit, example, read_time, say, say_command, warn
-from service.cli.versions import NOBODY_SIGNS, find_version
+from service.cli.versions import NOBODY_SIGNS, Version, find_version
 from service.cli.words import joined, moment, plural
 from service.ledger.policies import list_activations, list_policies
 from service.ledger.population import count_standing_approvals
@@ -24,7 +24,6 @@ ROLLBACK_EXAMPLE = example('exportgate policy rollback --to 2026-06-12 --by bob 
 CANCEL_EXAMPLE = example('exportgate policy cancel 2026-12-01T00:00:00Z --by bob --reason "the date was moved"')
 _UNIQUE = "23505"
 
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version, or the first digits of its sha256.")]
 Emergency = Annotated[
     bool, typer.Option("--emergency", help="One signature is enough; an alarm stands until another follows.")
 ]

@@ -1,5 +1,6 @@
 """The policy a command is asked about: a document beside us, or a version that was published."""
 
+import os
 from pathlib import Path
 
 from service.cli.connect import ledger, run
@@ -30,10 +31,18 @@ def find_candidate(text: str, *, role: str = "auditor") -> tuple[Policy, bytes]:
         raise Failed(str(refusal)) from None
 
 
+def _names_a_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or os.sep in text
+
+
 async def _published(version: str, role: str) -> bytes:
     async with ledger(role) as tx:
         found = await policy_document(tx, version)
         if found is None:
             known = [one.version for one in await list_policies(tx)]
-            raise Misuse(f"expected a file or a published version, got '{version}'{suggestion(version, known)}")
+            near = suggestion(version, known)
+            if _names_a_file(version):
+                raise Misuse(f"expected a file or a published version, but there is no file {version}{near}")
+            see = near or "; see: exportgate policy list"
+            raise Misuse(f"expected a file or a published version, got '{version}'{see}")
         return await stored_bytes(tx, found[0])

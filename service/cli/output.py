@@ -39,11 +39,27 @@ def _said(text: str) -> str:
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, of bytes that are no UTF-8, and of separators of lines."""
 
+
+def _name(text: str) -> str:
+    if text == _NAME:
+        raise typer.BadParameter(f"expected your name, got the placeholder {text}")
+    return _said(text)
+
+
+def _why(text: str) -> str:
+    if text == _TEXT:
+        raise typer.BadParameter(f"expected your reason, got the placeholder {text}")
+    return _said(text)
+
+
+_NAME, _TEXT = "NAME", "TEXT"
+"""What stands in place of a name and of a reason where we print how a command is typed."""
+
 By = Annotated[
-    str, typer.Option("--by", metavar="NAME", callback=_said, help="Who does it; kept in the journal for ever.")
+    str, typer.Option("--by", metavar=_NAME, callback=_name, help="Who does it; kept in the journal for ever.")
 ]
 Reason = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", callback=_said, help="Why; kept in the journal for ever.")
+    str, typer.Option("--reason", metavar=_TEXT, callback=_why, help="Why; kept in the journal for ever.")
 ]
 
 

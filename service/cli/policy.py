@@ -11,7 +11,6 @@ from service.cli.activation import (
     ACTIVATE_EXAMPLE,
     CANCEL_EXAMPLE,
     ROLLBACK_EXAMPLE,
-    Version,
     activate_version,
     cancel_activation,
     rollback,
@@ -40,7 +39,7 @@ from service.cli.shadow import app as shadow_app
 from service.cli.signing import KEYGEN_EXAMPLE, SIGN_EXAMPLE, keygen, sign_version, signers_app
 from service.cli.simulate import EXAMPLE as SIMULATE_EXAMPLE
 from service.cli.simulate import simulate_policy
-from service.cli.versions import find_version, list_versions
+from service.cli.versions import Version, find_version, list_versions
 from service.cli.words import plural
 from service.ledger.signers import signatures_demanded
 from service.policies import LoadedPolicy, PolicyRefused

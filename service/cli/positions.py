@@ -9,10 +9,11 @@ import typer
 from service.brokers import kafka_connection
 from service.cli.connect import ledger, run
 from service.cli.output import AsJson, By, Failed, Misuse, Reason, clock, emit, example, say, say_table, warn
-from service.cli.words import plural
+from service.cli.words import few, plural
 from service.failures import ForeseenError
 from service.ledger.positions import Position, list_positions
 from service.lifting import CannotLift, Lifted, lift_halt
+from service.policies.refusal import suggestion
 from service.resolving import Person
 from service.stream.ends import read_ends
 
@@ -145,13 +146,11 @@ async def _lift(
 ) -> Lifted:
     try:
         async with ledger("reviewer") as tx:
-            halted = [
-                one.cluster
-                for one in await list_positions(tx)
-                if (one.topic, one.partition) == (topic, partition)
-                and one.halted_at is not None
-                and cluster in (None, one.cluster)
-            ]
+            known = [one for one in await list_positions(tx) if cluster in (None, one.cluster)]
+            mine = [one for one in known if (one.topic, one.partition) == (topic, partition)]
+            if not mine:
+                raise Misuse(_unknown(known, topic, partition, cluster))
+            halted = [one.cluster for one in mine if one.halted_at is not None]
             if len(halted) > 1:
                 raise Misuse(
                     f"partition {partition} of {topic} is halted on several clusters, {', '.join(halted)}: "
@@ -163,3 +162,13 @@ async def _lift(
             )
     except CannotLift as error:
         raise Failed(str(error)) from None
+
+
+def _unknown(known: Sequence[Position], topic: str, partition: int, cluster: str | None) -> str:
+    where = "" if cluster is None else f" of cluster {cluster}"
+    partitions = sorted({str(one.partition) for one in known if one.topic == topic}, key=int)
+    if partitions:
+        told = f"no partition {partition} of {topic}{where} is known, but {few(partitions)}"
+    else:
+        told = f"no topic '{topic}'{where} is known{suggestion(topic, {one.topic for one in known})}"
+    return f"{told}; see: exportgate positions list"

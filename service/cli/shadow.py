@@ -202,14 +202,18 @@ def _object(one: _Known) -> dict[str, object]:
 
 def _words(one: _Known) -> str:
     shadow = one.shadow
+    # Also where no outcome changes: access may, and only the report looks at it.
+    in_part = (
+        f"\nHow much of it is in part: exportgate policy shadow report {shadow.shadow_id}" if one.evaluated else ""
+    )
     begun = f"from {moment(shadow.started_at)}, started by {shadow.started_by}: {shadow.start_reason}"
     changes = f" ({how(one.changes)})" if one.changed else ""
     numbers = (
-        f"{plural(one.evaluated, 'decision')} evaluated, {one.changed:,} otherwise{changes}, "
+        f"{plural(one.evaluated, 'decision')} evaluated, {one.changed:,} with another outcome{changes}, "
         f"{plural(one.errors, 'error')}, {one.skipped:,} not possible"
     )
     if shadow.stopped_at is None:
-        return (
-            f"RUNS: {shadow.name} {shadow.version}, {begun}; {numbers}, {plural(one.lag, 'entry', 'entries')} behind."
-        )
-    return f"{shadow.name} {shadow.version}, {begun}; stopped by {shadow.stopped_by}: {shadow.stop_reason}; {numbers}."
+        behind = plural(one.lag, "entry", "entries")
+        return f"RUNS: {shadow.name} {shadow.version}, {begun}; {numbers}, {behind} behind.{in_part}"
+    stopped = f"stopped by {shadow.stopped_by}: {shadow.stop_reason}"
+    return f"{shadow.name} {shadow.version}, {begun}; {stopped}; {numbers}.{in_part}"

@@ -9,7 +9,7 @@ import typer
 
 from service.cli.connect import ledger, run
 from service.cli.output import AsJson, By, Failed, Misuse, clock, emit, example, say, say_command, say_table, warn
-from service.cli.versions import find_version
+from service.cli.versions import Version, find_version
 from service.cli.words import joined, moment
 from service.ledger.policies import Published, list_policies
 from service.ledger.signers import SignerListRow, list_signer_lists
@@ -69,7 +69,7 @@ def keygen(
 
 
 def sign_version(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version, or the first digits of its sha256.")],
+    version: Version,
     by: By,
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Your private key, from `policy keygen`.")],
     *,

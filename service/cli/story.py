@@ -14,7 +14,7 @@ from service.cli.explain import Story, explain
 from service.cli.found import Finder
 from service.cli.near import unknown
 from service.cli.output import Failed, Misuse
-from service.cli.words import few
+from service.cli.words import few, joined
 from service.decide.facts import Facts
 from service.decide.policy import Policy
 from service.ledger.engine import Tx
@@ -22,6 +22,7 @@ from service.ledger.history import DecisionRow, decisions_of, find_decision, jou
 from service.ledger.policies import Activation, list_activations
 from service.ledger.subjects import ACCOUNT, find_subjects
 from service.policies import PolicyRefused
+from service.policies.refusal import suggestion
 from service.policies.stored import stored_policy
 
 
@@ -82,8 +83,12 @@ async def _latest(tx: Tx, account_id: str, subject_id: str) -> DecisionRow:
         return max(mine, key=_revision)
     others = list(dict.fromkeys(row.subject_id for row in rows))
     if others:
-        known = few(others)
-        raise Misuse(f"nothing was decided about '{subject_id}' of account {account_id}, but about {known}")
+        near = [f"'{one}'" for one in others if one.partition(":")[2] == subject_id]
+        meant = f" (did you mean {joined(near, 'or')}?)" if near else suggestion(subject_id, others)
+        raise Misuse(
+            f"nothing was decided about '{subject_id}' of account {account_id}{meant}, but about {few(others)}; "
+            "expected a subject: account, user:ID or contract:ID"
+        )
     raise Misuse(await unknown(tx, account_id))
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+import typer
 
 from service.cli.connect import ledger, run
 from service.cli.output import AsJson, Misuse, clock, emit, say, say_table, warn
@@ -26,6 +29,10 @@ from service.ledger.signers import (
 from service.policies.approval import Approval, Judges, approvals, read_judges
 from service.policies.refusal import PolicyRefused, suggestion
 
+Version = Annotated[
+    str,
+    typer.Argument(metavar="VERSION", help=f"A version, or the first digits of its sha256, {SHORTEST} at least."),
+]
 NOBODY_SIGNS = (
     "Nobody's signature is demanded yet, since there is no list of signers; see: exportgate policy signers --help"
 )
