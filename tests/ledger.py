@@ -90,6 +90,10 @@ class Ledger:
         async with self.engine("auditor").connect() as tx:
             return list((await tx.execute(text(query), parameters)).all())
 
+    async def somebody_waits(self) -> bool:
+        """Whether a session of the server waits for a lock."""
+        return bool(await self.rows("SELECT pid FROM pg_locks WHERE NOT granted"))
+
     async def decisions(self, account_id: str = "acct-1") -> list[tuple[str, int, str, tuple[str, ...]]]:
         """(subject, revision, outcome, rules) of every decision of an account, in the order of the journal."""
         query = (

@@ -51,7 +51,7 @@ class Lifeline:
 def memory_disk() -> Path | None:
     """Where files lie in memory, with room for a server and its programs; None where this machine has no such place.
 
-    A database is made for nearly every test. On a disk that is busy this takes a second, here a fiftieth of one.
+    A database is made for nearly every test, which a busy disk makes slow.
     """
     disk = Path("/dev/shm")  # noqa: S108 -- only new directories with names of their own are made in it
     if not (hasattr(os, "ST_NOEXEC") and os.access(disk, os.W_OK)):

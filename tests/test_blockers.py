@@ -107,12 +107,9 @@ async def waiting(engine: AsyncEngine, ledger: Ledger) -> AsyncIterator["asyncio
         async with engine.begin() as tx:
             await tx.execute(LOCK)
 
-    async def waits() -> bool:
-        return bool(await ledger.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
-
     task = asyncio.create_task(lock())
     try:
-        await eventually(waits, "it waits")
+        await eventually(ledger.somebody_waits, "it waits")
         yield task
     finally:
         task.cancel()

@@ -1,7 +1,6 @@
 """After a restore the epoch is raised, by name and with a reason, and what is decided then counts as newer."""
 
 import asyncio
-from functools import partial
 
 import pytest
 
@@ -69,13 +68,9 @@ async def test_a_raise_waits_for_the_batches_of_all_lanes(cli: Cli, ledger: Ledg
     async with ledger.engine("service").begin() as tx:
         await lock_lanes(tx, [0])
         raising = asyncio.create_task(cli("db", "raise-epoch", *WHO))
-        await eventually(partial(_waits, ledger), "it waits for the lane")
+        await eventually(ledger.somebody_waits, "it waits for the lane")
         assert not raising.done()
     assert (await raising).code == 0
-
-
-async def _waits(ledger: Ledger) -> bool:
-    return bool(await ledger.rows("SELECT pid FROM pg_locks WHERE NOT granted"))
 
 
 async def test_the_highest_epoch_is_far_below_what_the_column_holds(cli: Cli, ledger: Ledger) -> None:

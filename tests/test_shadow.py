@@ -360,11 +360,7 @@ async def test_a_stop_waits_for_a_frozen_follower_outside_of_the_control_lane(
     async with ledger.engine("service").connect() as frozen:
         assert await hold_lanes_behind(frozen, shadow_id, 64)
         stopping = asyncio.create_task(cli("policy", "shadow", "stop", *WHO))
-
-        async def waits() -> bool:
-            return bool(await ledger.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
-
-        await eventually(waits, "the stop waits for the follower")
+        await eventually(ledger.somebody_waits, "the stop waits for the follower")
         await ledger.decide(
             ledger.next_record(b"nobody can read this")
         )  # Of no account: it goes into the control lane.
@@ -381,11 +377,7 @@ async def test_of_two_who_stop_a_shadow_one_is_told_that_none_runs(cli: Cli, led
     async with ledger.engine("policy_officer").begin() as first:
         await stop_shadow(first, by="ann", reason="first")
         second = asyncio.create_task(_stop(ledger))
-
-        async def waits() -> bool:
-            return bool(await ledger.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
-
-        await eventually(waits, "the second waits for the first")
+        await eventually(ledger.somebody_waits, "the second waits for the first")
     with pytest.raises(ShadowRefused, match="no shadow runs"):
         await second
     assert len(await ledger.journal("shadow_stopped")) == 1

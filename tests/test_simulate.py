@@ -178,10 +178,7 @@ async def test_an_interrupted_simulation_tells_what_it_found(ledger: Ledger, can
             stderr=subprocess.PIPE,
         )
 
-        async def waits() -> bool:
-            return bool(await ledger.rows("SELECT pid FROM pg_locks WHERE NOT granted"))
-
-        await eventually(waits, "the simulation wants to read evidence")
+        await eventually(ledger.somebody_waits, "the simulation wants to read evidence")
         process.send_signal(signal.SIGINT)
         # The lock stays until it has ended, or it might be quicker than the signal.
         out, errors = (one.decode() for one in await process.communicate())

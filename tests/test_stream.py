@@ -235,17 +235,13 @@ async def test_what_comes_while_a_batch_is_decided_is_the_next_batch(stream: Str
         async with owner.begin() as held:
             await held.execute(text("SELECT FROM ledger.lane FOR UPDATE"))
             await stream.send(*_many(1, first=1))
-            await eventually(partial(_waits_for_a_lock, ledger), "a batch is in flight")
+            await eventually(ledger.somebody_waits, "a batch is in flight")
             for number in range(2, 12):
                 sent += await stream.send(*_many(1, first=number))
         await eventually(lambda: stream.done(ledger, sent), "all records are done")
     await owner.dispose()
     batches = "SELECT decided_at, count(*) AS events FROM ledger.decision GROUP BY decided_at ORDER BY decided_at"
     assert [row.events for row in await ledger.rows(batches)] == [1, 1, 10]
-
-
-async def _waits_for_a_lock(ledger: Ledger) -> bool:
-    return bool(await ledger.rows("SELECT pid FROM pg_locks WHERE NOT granted"))
 
 
 async def test_offsets_in_kafka_that_run_ahead_of_the_ledger_are_not_believed(stream: Stream, ledger: Ledger) -> None:

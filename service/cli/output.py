@@ -4,7 +4,7 @@ import os
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -40,26 +40,35 @@ _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, of bytes that are no UTF-8, and of separators of lines."""
 
 
-def _name(text: str) -> str:
-    if text == _NAME:
-        raise typer.BadParameter(f"expected your name, got the placeholder {text}")
-    return _said(text)
+def _said_instead_of(placeholder: str, wanted: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text == placeholder:
+            raise typer.BadParameter(f"expected {wanted}, got the placeholder {text}")
+        return _said(text)
 
-
-def _why(text: str) -> str:
-    if text == _TEXT:
-        raise typer.BadParameter(f"expected your reason, got the placeholder {text}")
-    return _said(text)
+    return check
 
 
 _NAME, _TEXT = "NAME", "TEXT"
 """What stands in place of a name and of a reason where we print how a command is typed."""
 
 By = Annotated[
-    str, typer.Option("--by", metavar=_NAME, callback=_name, help="Who does it; kept in the journal for ever.")
+    str,
+    typer.Option(
+        "--by",
+        metavar=_NAME,
+        callback=_said_instead_of(_NAME, "your name"),
+        help="Who does it; kept in the journal for ever.",
+    ),
 ]
 Reason = Annotated[
-    str, typer.Option("--reason", metavar=_TEXT, callback=_why, help="Why; kept in the journal for ever.")
+    str,
+    typer.Option(
+        "--reason",
+        metavar=_TEXT,
+        callback=_said_instead_of(_TEXT, "your reason"),
+        help="Why; kept in the journal for ever.",
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from service.ledger.engine import Tx
+from service.ledger.inbox import cause_id
 
 
 async def mismatched_rows(tx: Tx) -> list[tuple[str, str]]:
@@ -212,12 +213,12 @@ _QUESTIONS = (
         WHERE body ->> 'raw_sha256' IS NOT NULL AND body ->> 'of' IS DISTINCT FROM 'event'
     ) AS told USING (raw_sha256) WHERE told.raw_sha256 IS NULL
     """,
-    """
+    f"""
     SELECT 'decision ' || decision_id AS row, 'its event was never accepted' AS fault
     FROM ledger.decision AS d LEFT JOIN ledger.inbox AS i ON i.raw_sha256 = d.raw_sha256
-        AND replace(replace(i.source, '%', '%25'), ' ', '%20') || ' ' || i.event_id = d.cause_id
+        AND {cause_id("i.source", "i.event_id")} = d.cause_id
     WHERE d.cause_kind = 'event' AND i.raw_sha256 IS NULL
-    """,
+    """,  # noqa: S608 -- a constant of ours
     f"""
     SELECT 'subject ' || account_id || ' ' || subject_id AS row, 'it does not stand where its history ends' AS fault
     FROM ledger.subject AS s FULL JOIN ({_LATEST}) AS latest USING (account_id, subject_id)

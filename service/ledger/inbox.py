@@ -10,6 +10,11 @@ EventKey = tuple[str, str]
 """(source, id) of a CloudEvent: unique by CloudEvents 1.0, section 3.1.1."""
 
 
+def cause_id(source: str, event_id: str) -> str:
+    """SQL: an event as the cause of a decision, from two expressions. service/deciding.py writes it, in `cause_of`."""
+    return f"replace(replace({source}, '%', '%25'), ' ', '%20') || ' ' || {event_id}"
+
+
 async def accept(tx: Tx, hashes: Mapping[EventKey, bytes]) -> tuple[set[EventKey], dict[EventKey, bytes]]:
     """Insert the ids that are new; return them, and for the others the hash under which they were accepted before.
 

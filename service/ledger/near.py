@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from service.ledger.engine import Tx
+from service.ledger.inbox import cause_id
 from service.ledger.tables import decision
 
 
@@ -49,7 +50,7 @@ _ACCOUNTS = text(
     """
 )
 _EVENTS = text(
-    """
+    f"""
     WITH RECURSIVE origin (source, number) AS (
         SELECT (SELECT source FROM ledger.inbox ORDER BY source LIMIT 1), 1
         UNION ALL
@@ -64,8 +65,7 @@ _EVENTS = text(
          ORDER BY event_id DESC LIMIT :most)
     ) AS found CROSS JOIN LATERAL (
         SELECT decision_id FROM ledger.decision d
-        WHERE d.cause_id = replace(replace(origin.source, '%', '%25'), ' ', '%20') || ' ' || found.event_id LIMIT 1
+        WHERE d.cause_id = {cause_id("origin.source", "found.event_id")} LIMIT 1
     ) AS caused
-    """
+    """  # noqa: S608 -- constants of ours
 )
-"""An event as a cause is written as `cause_of` in service/deciding.py has it."""

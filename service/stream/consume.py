@@ -32,8 +32,8 @@ from service.transaction import MustStop, NoPolicyInForce
 
 log = structlog.get_logger(__name__)
 
-_FULL_ENOUGH = 4
-"""A batch of at least this part of the most it may hold has more behind it, which is fetched while it is decided."""
+_SMALL = 4
+"""A batch is small below this part, a fourth, of the most it may hold; a larger one has more behind it to fetch."""
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -101,7 +101,7 @@ class Consumer:
         """Decide one polled batch. Nothing escapes: FastStream would swallow it and go on with the next batch."""
         self.running = True
         self.batches += 1
-        rests = len(message.raw_message) < self.polling.batch_max_records // _FULL_ENOUGH
+        rests = len(message.raw_message) < self.polling.batch_max_records // _SMALL
         try:
             if rests:
                 # Else one record, fetched meanwhile, keeps the client from fetching more, and is all of the next batch.

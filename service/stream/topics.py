@@ -46,20 +46,17 @@ async def verify_topics(
                 found = await _until_known(admin, {connection.topic(topic.name) for topic in missing})
             _refuse_missing(connection, found)
             await _refuse_cleanup(admin, connection)
-            cluster = await admin.describe_cluster()
+            cluster = await _cluster(admin, connection, found)
     except (KafkaError, OSError, TimeoutError) as error:
         raise StreamError(connection.unreachable(error)) from error
-    partitions = {topic.name: found[connection.topic(topic.name)] for topic in TOPICS}
-    _warn_of_partitions(connection, partitions)
-    return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
+    _warn_of_partitions(connection, cluster.partitions)
+    return cluster
 
 
 async def find_cluster(connection: Connection) -> Cluster:
-    """What the brokers have, without a look at how it is set; missing topics are left out. KafkaError as below."""
+    """What the brokers have, however it is set; missing topics are left out. KafkaError when they do not answer."""
     async with _admin(connection) as admin:
-        found, cluster = await _partitions(admin), await admin.describe_cluster()
-    partitions = {topic.name: found[name] for topic in TOPICS if (name := connection.topic(topic.name)) in found}
-    return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
+        return await _cluster(admin, connection, await _partitions(admin))
 
 
 async def count_partitions(connection: Connection) -> dict[str, int]:
@@ -76,6 +73,12 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
         yield admin
     finally:
         await admin.close()
+
+
+async def _cluster(admin: AIOKafkaAdminClient, connection: Connection, found: Mapping[str, int]) -> Cluster:
+    cluster = await admin.describe_cluster()
+    partitions = {topic.name: found[name] for topic in TOPICS if (name := connection.topic(topic.name)) in found}
+    return Cluster(id=str(cluster["cluster_id"]), partitions=partitions)
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
